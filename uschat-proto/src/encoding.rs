@@ -1,0 +1,81 @@
+use std::error::Error;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::ErrorCode;
+
+/// How bodies of type `T` are written and read. [`Json`] fits every serde type; implement this for any other.
+pub trait Encoding<T> {
+    /// Appends `message` to `out`.
+    ///
+    /// # Errors
+    /// When the value has no such form.
+    fn encode(message: &T, out: &mut BytesMut) -> Result<(), PayloadError>;
+
+    /// Reads a body. The slice may be kept without a copy by cloning the [`Bytes`].
+    ///
+    /// # Errors
+    /// When the bytes are no such body. Must not panic: the bytes come from the network.
+    fn decode(body: &Bytes) -> Result<T, PayloadError>;
+
+    /// Appends a body that says no more than "refused, for this reason", and returns true; or returns false where the
+    /// encoding has no such form, and the peer is then left without an answer.
+    fn encode_refusal(code: ErrorCode, out: &mut BytesMut) -> bool {
+        let _ = (code, out);
+        false
+    }
+}
+
+/// Bodies that are one JSON value; a refusal is `{"error":CODE}`.
+#[derive(Debug, Clone, Copy)]
+pub struct Json;
+
+impl<T: Serialize + DeserializeOwned> Encoding<T> for Json {
+    fn encode(message: &T, out: &mut BytesMut) -> Result<(), PayloadError> {
+        serde_json::to_writer(out.writer(), message).map_err(PayloadError::new)
+    }
+
+    fn decode(body: &Bytes) -> Result<T, PayloadError> {
+        serde_json::from_slice(body).map_err(PayloadError::new)
+    }
+
+    fn encode_refusal(code: ErrorCode, out: &mut BytesMut) -> bool {
+        out.extend_from_slice(format!("{{\"error\":{code}}}").as_bytes());
+        true
+    }
+}
+
+/// A body that could not be written or read. Whoever made the bytes is at fault; a retry does not help, and the
+/// connection survives because the frame around the body was sound.
+#[derive(Debug, thiserror::Error)]
+#[error("the body does not fit the message: {0}")]
+pub struct PayloadError(#[source] Box<dyn Error + Send + Sync>);
+
+impl PayloadError {
+    /// Wraps the cause, or a plain text.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::{Encoding, Json};
+    use crate::ErrorCode;
+
+    #[test]
+    fn deep_nesting_is_an_error_not_a_stack_overflow() {
+        let body = Bytes::from("[".repeat(30_000));
+        assert!(<Json as Encoding<serde_json::Value>>::decode(&body).is_err());
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_number() {
+        let mut out = BytesMut::new();
+        assert!(<Json as Encoding<u8>>::encode_refusal(ErrorCode(1010), &mut out));
+        assert_eq!(&out[..], br#"{"error":1010}"#);
+    }
+}

@@ -46,6 +46,31 @@ impl<T: Serialize + DeserializeOwned> Encoding<T> for Json {
     }
 }
 
+/// Bodies that are one JSON object, for messages that are structs; a refusal is `{"error":CODE}`.
+///
+/// Stricter than [`Json`], which would also take an array for a struct, and would not look into keys it does not know: here
+/// the whole body must be UTF-8.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonObject;
+
+impl<T: Serialize + DeserializeOwned> Encoding<T> for JsonObject {
+    fn encode(message: &T, out: &mut BytesMut) -> Result<(), PayloadError> {
+        Json::encode(message, out)
+    }
+
+    fn decode(body: &Bytes) -> Result<T, PayloadError> {
+        let text = std::str::from_utf8(body).map_err(PayloadError::new)?;
+        if !text.trim_ascii_start().starts_with('{') {
+            return Err(PayloadError::new("not a JSON object"));
+        }
+        serde_json::from_str(text).map_err(PayloadError::new)
+    }
+
+    fn encode_refusal(code: ErrorCode, out: &mut BytesMut) -> bool {
+        <Json as Encoding<T>>::encode_refusal(code, out)
+    }
+}
+
 /// A body that could not be written or read. Whoever made the bytes is at fault; a retry does not help, and the
 /// connection survives because the frame around the body was sound.
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +88,28 @@ impl PayloadError {
 mod tests {
     use bytes::{Bytes, BytesMut};
 
-    use super::{Encoding, Json};
+    use super::{Encoding, Json, JsonObject};
     use crate::ErrorCode;
 
     #[test]
     fn deep_nesting_is_an_error_not_a_stack_overflow() {
         let body = Bytes::from("[".repeat(30_000));
         assert!(<Json as Encoding<serde_json::Value>>::decode(&body).is_err());
+    }
+
+    #[test]
+    fn an_object_is_no_array_and_is_utf8_throughout() {
+        #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        struct Named {
+            #[serde(default)]
+            name: String,
+        }
+        let decode = |body: &'static [u8]| <JsonObject as Encoding<Named>>::decode(&Bytes::from_static(body));
+        assert_eq!(decode(b" {\n\"name\": \"x\"\n}\n").unwrap().name, "x");
+        assert_eq!(decode(b"{}").unwrap().name, "");
+        for body in [&b"[]"[..], b"[\"x\"]", b"", b"7", b"{\"other\":\"\xff\"}", b"{} {}"] {
+            assert!(decode(body).is_err(), "{body:?}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | (none) | the traits [`Message`], [`Request`], [`Encoding`], the open numbers [`MessageId`] and [`ErrorCode`], [`Json`] |
+//! | (none) | the traits [`Message`], [`Request`], [`Encoding`], the open numbers [`MessageId`] and [`ErrorCode`], [`Json`], [`JsonObject`] |
 //! | `chat` | the payloads, ids and error codes of the UsChat protocol (PROTOCOL.md) |
 //! | `grpc` | the generated gRPC stubs, checked in: building needs no `protoc` |
 //!
@@ -45,7 +45,7 @@ pub mod grpc;
 mod message;
 mod message_id;
 
-pub use encoding::{Encoding, Json, PayloadError};
+pub use encoding::{Encoding, Json, JsonObject, PayloadError};
 pub use error_code::ErrorCode;
 pub use message::{Message, Request};
 pub use message_id::MessageId;

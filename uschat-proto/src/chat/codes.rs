@@ -44,7 +44,7 @@ impl MessageId {
 
 /// Codes of the original servers.
 impl ErrorCode {
-    /// A server behind the gate did not answer.
+    /// A server behind the gate did not answer, or no chat server is alive.
     pub const RPC_FAILED: Self = Self(1002);
     /// No verification code is waiting for this e-mail address: none was sent, it expired, was spent or voided.
     pub const CODE_EXPIRED: Self = Self(1003);
@@ -56,7 +56,7 @@ impl ErrorCode {
     pub const PASSWORDS_DIFFER: Self = Self(1006);
     /// No user of this name has this e-mail address.
     pub const EMAIL_NOT_MATCHED: Self = Self(1007);
-    /// The new password could not be stored.
+    /// The account was gone when the new password was to be stored.
     pub const PASSWORD_UPDATE_FAILED: Self = Self(1008);
     /// Wrong e-mail address or password.
     pub const PASSWORD_INVALID: Self = Self(1009);
@@ -75,7 +75,8 @@ impl ErrorCode {
     /// The user approved never applied.
     pub const NO_APPLICATION: Self = Self(3004);
     /// More than [`limits::MAX_TEXTS`](super::limits::MAX_TEXTS) texts or more than
-    /// [`limits::MAX_CONTENT`](super::limits::MAX_CONTENT) bytes in one request.
+    /// [`limits::MAX_CONTENT`](super::limits::MAX_CONTENT) bytes in one request, or so much that JSON must escape that the
+    /// frame which tells of it would be too long.
     pub const TOO_LARGE: Self = Self(3005);
     /// The same client message id was stored before with other content.
     pub const CLIENT_ID_REUSED: Self = Self(3006);
@@ -85,10 +86,8 @@ impl ErrorCode {
     pub const ALREADY_LOGGED_IN: Self = Self(3008);
     /// The conversation does not exist or the user is not in it.
     pub const NOT_A_MEMBER: Self = Self(3009);
-    /// Too many wrong passwords, codes, or mails for this account; wait.
+    /// Too many wrong passwords or mails for this e-mail address, or too much from this network address; wait.
     pub const TOO_MANY_ATTEMPTS: Self = Self(3102);
     /// A queue is full; wait.
     pub const OVERLOADED: Self = Self(3103);
-    /// The server is stopping; use another.
-    pub const DRAINING: Self = Self(3104);
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorCode, Json, Message, MessageId};
+use crate::{ErrorCode, JsonObject, Message, MessageId};
 
 /// The last frame of a session on a server that stops in good order: log in again, at another server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,5 +13,5 @@ pub struct DrainNotice {
 
 impl Message for DrainNotice {
     const ID: MessageId = MessageId::DRAIN_NOTICE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::UserId;
-use crate::{ErrorCode, Json, Message, MessageId, Request};
+use crate::{ErrorCode, JsonObject, Message, MessageId, Request};
 
 /// Asks another user to become a friend. Answered by [`AddFriendResponse`]; the other user gets [`AddFriendNotice`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct AddFriendRequest {
 
 impl Message for AddFriendRequest {
     const ID: MessageId = MessageId::ADD_FRIEND_REQUEST;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 impl Request for AddFriendRequest {
     type Response = AddFriendResponse;
@@ -39,7 +39,7 @@ pub struct AddFriendResponse {
 
 impl Message for AddFriendResponse {
     const ID: MessageId = MessageId::ADD_FRIEND_RESPONSE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 
 /// 1011: somebody applied.
@@ -64,5 +64,5 @@ pub struct AddFriendNotice {
 
 impl Message for AddFriendNotice {
     const ID: MessageId = MessageId::ADD_FRIEND_NOTICE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MessageKey, ThreadId, UserId};
-use crate::{ErrorCode, Json, Message, MessageId, Request};
+use crate::{ErrorCode, JsonObject, Message, MessageId, Request};
 
 /// Approves an application. Answered by [`ApproveFriendResponse`]; the applicant gets [`ApproveFriendNotice`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,10 +21,11 @@ pub struct ApproveFriendRequest {
 
 impl Message for ApproveFriendRequest {
     const ID: MessageId = MessageId::APPROVE_FRIEND_REQUEST;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 impl Request for ApproveFriendRequest {
     type Response = ApproveFriendResponse;
+    const ORDERED: bool = true;
 }
 
 /// The new friend, and the texts the conversation starts with.
@@ -48,7 +49,7 @@ pub struct ApproveFriendResponse {
 
 impl Message for ApproveFriendResponse {
     const ID: MessageId = MessageId::APPROVE_FRIEND_RESPONSE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 
 /// 1015: the application was approved.
@@ -76,7 +77,7 @@ pub struct ApproveFriendNotice {
 
 impl Message for ApproveFriendNotice {
     const ID: MessageId = MessageId::APPROVE_FRIEND_NOTICE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 
 /// A stored text as 1014 and 1015 spell it.
@@ -89,14 +90,14 @@ pub struct GreetingText {
     pub message_id: MessageKey,
     /// The conversation of the two new friends.
     pub thread_id: ThreadId,
-    /// The client's id for it; empty here.
+    /// The client's id for it; empty for what a server says by itself.
     pub unique_id: String,
     /// The text.
     #[serde(rename = "msg_content")]
     pub content: String,
     /// `YYYY-MM-DD HH:MM:SS`, local time of the server.
     pub chat_time: String,
-    /// 2: read or delivered.
+    /// 2, which clients show as delivered: it is stored.
     pub status: i32,
     /// Ours: the number within the conversation, from 1 without gaps.
     pub seq: i64,

@@ -80,7 +80,10 @@ pub struct ResetPasswordRequest {
 
 impl fmt::Debug for ResetPasswordRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResetPasswordRequest").field("user", &self.user).field("email", &self.email).finish_non_exhaustive()
+        f.debug_struct("ResetPasswordRequest")
+            .field("user", &self.user)
+            .field("email", &self.email)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,17 +128,23 @@ pub struct LoginReply {
     pub uid: UserId,
     /// What 1005 wants.
     pub token: String,
-    /// The chat server, first-season spelling.
+    /// The chat server, first-season spelling; a later gate leaves it and its port out.
+    #[serde(default)]
     pub host: String,
     /// Its port, first-season spelling.
+    #[serde(default)]
     pub port: String,
-    /// The chat server, later spelling.
+    /// The chat server, later spelling; a first-season gate leaves it and the next three out.
+    #[serde(default)]
     pub chathost: String,
     /// Its port, later spelling.
+    #[serde(default)]
     pub chatport: String,
     /// The resource server.
+    #[serde(default)]
     pub reshost: String,
     /// Its port.
+    #[serde(default)]
     pub resport: String,
 }
 

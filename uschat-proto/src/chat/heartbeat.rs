@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::UserId;
-use crate::{ErrorCode, Json, Message, MessageId, Request};
+use crate::{ErrorCode, JsonObject, Message, MessageId, Request};
 
 /// Says that the client is still there; later Qt clients send it every 10 s. Answered by [`HeartbeatResponse`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct HeartbeatRequest {
 
 impl Message for HeartbeatRequest {
     const ID: MessageId = MessageId::HEARTBEAT_REQUEST;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 impl Request for HeartbeatRequest {
     type Response = HeartbeatResponse;
@@ -30,5 +30,5 @@ pub struct HeartbeatResponse {
 
 impl Message for HeartbeatResponse {
     const ID: MessageId = MessageId::HEARTBEAT_RESPONSE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }

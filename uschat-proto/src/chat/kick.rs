@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::UserId;
-use crate::{ErrorCode, Json, Message, MessageId};
+use crate::{ErrorCode, JsonObject, Message, MessageId};
 
 /// Tells a session that its user logged in elsewhere. The client closes; the server does so after a grace period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,5 +16,5 @@ pub struct KickNotice {
 
 impl Message for KickNotice {
     const ID: MessageId = MessageId::KICK_NOTICE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Profile, UserId};
-use crate::{ErrorCode, Json, Message, MessageId, Request};
+use crate::{ErrorCode, JsonObject, Message, MessageId, Request};
 
 /// What a client may declare in 1005 under `features`.
 pub mod features {
@@ -34,13 +34,16 @@ pub struct ChatLoginRequest {
 
 impl fmt::Debug for ChatLoginRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatLoginRequest").field("uid", &self.uid).field("features", &self.features).finish_non_exhaustive()
+        f.debug_struct("ChatLoginRequest")
+            .field("uid", &self.uid)
+            .field("features", &self.features)
+            .finish_non_exhaustive()
     }
 }
 
 impl Message for ChatLoginRequest {
     const ID: MessageId = MessageId::CHAT_LOGIN_REQUEST;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 impl Request for ChatLoginRequest {
     type Response = ChatLoginResponse;
@@ -60,7 +63,7 @@ pub struct ChatLoginResponse {
     /// The user's own profile.
     #[serde(flatten)]
     pub profile: Profile,
-    /// Applications to this user, oldest first.
+    /// Applications to this user, oldest first: at most 100 and 24 KiB, pending ones and then new ones before others.
     #[serde(default)]
     pub apply_list: Vec<Application>,
     /// The user's friends.
@@ -84,7 +87,7 @@ impl fmt::Debug for ChatLoginResponse {
 
 impl Message for ChatLoginResponse {
     const ID: MessageId = MessageId::CHAT_LOGIN_RESPONSE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 
 /// Somebody's wish to become a friend.
@@ -116,9 +119,12 @@ pub struct FriendListPart {
     pub friend_list: Vec<Friend>,
     /// Whether this part is the last.
     pub last: bool,
+    /// True in a last part that leaves friends out: there are more than a login can tell, some 4,000.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub friend_list_cut: bool,
 }
 
 impl Message for FriendListPart {
     const ID: MessageId = MessageId::FRIEND_LIST_PART;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }

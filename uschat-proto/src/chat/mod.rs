@@ -21,8 +21,8 @@ pub use drain::DrainNotice;
 pub use friend_apply::{AddFriendNotice, AddFriendRequest, AddFriendResponse};
 pub use friend_approve::{ApproveFriendNotice, ApproveFriendRequest, ApproveFriendResponse, GreetingText};
 pub use gate::{
-    LoginReply, LoginRequest, RegisterReply, RegisterRequest, ResetPasswordReply, ResetPasswordRequest, VerifyCodeReply,
-    VerifyCodeRequest,
+    LoginReply, LoginRequest, RegisterReply, RegisterRequest, ResetPasswordReply, ResetPasswordRequest,
+    VerifyCodeReply, VerifyCodeRequest,
 };
 pub use heartbeat::{HeartbeatRequest, HeartbeatResponse};
 pub use ids::{MessageKey, ThreadId, UserId};

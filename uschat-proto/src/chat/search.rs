@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Profile;
-use crate::{ErrorCode, Json, Message, MessageId, Request};
+use crate::{ErrorCode, JsonObject, Message, MessageId, Request};
 
 /// Looks a user up. Answered by [`SearchUserResponse`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,7 +14,7 @@ pub struct SearchUserRequest {
 
 impl Message for SearchUserRequest {
     const ID: MessageId = MessageId::SEARCH_USER_REQUEST;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 impl Request for SearchUserRequest {
     type Response = SearchUserResponse;
@@ -32,5 +32,5 @@ pub struct SearchUserResponse {
 
 impl Message for SearchUserResponse {
     const ID: MessageId = MessageId::SEARCH_USER_RESPONSE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{MessageKey, ThreadId, UserId};
-use crate::{ErrorCode, Json, Message, MessageId, Request};
+use crate::{ErrorCode, JsonObject, Message, MessageId, Request};
 
 /// How much one 1017 may carry.
 pub mod limits {
@@ -34,7 +34,7 @@ pub struct TextChatRequest {
 
 impl Message for TextChatRequest {
     const ID: MessageId = MessageId::TEXT_CHAT_REQUEST;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 impl Request for TextChatRequest {
     type Response = TextChatResponse;
@@ -76,7 +76,8 @@ pub struct TextChatResponse {
     /// The conversation; absent when nothing was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread_id: Option<ThreadId>,
-    /// The texts as first-season clients read them; absent when the client asked for `chat_datas` only.
+    /// The texts as first-season clients read them; absent when the client asked for `chat_datas` only. A refusal always
+    /// has them, to say which texts it is about.
     #[serde(default, rename = "text_array", skip_serializing_if = "Option::is_none")]
     pub texts: Option<Vec<TextEcho>>,
     /// The texts as later clients read them; absent on failure, and when the client asked for `text_array` only.
@@ -86,7 +87,7 @@ pub struct TextChatResponse {
 
 impl Message for TextChatResponse {
     const ID: MessageId = MessageId::TEXT_CHAT_RESPONSE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 
 /// 1019: texts for the receiver. The same object as 1018 with `error` 0.
@@ -95,7 +96,7 @@ pub struct TextChatNotice(pub TextChatResponse);
 
 impl Message for TextChatNotice {
     const ID: MessageId = MessageId::TEXT_CHAT_NOTICE;
-    type Encoding = Json;
+    type Encoding = JsonObject;
 }
 
 /// A text as first-season clients read it.
@@ -116,7 +117,7 @@ pub struct ChatData {
     pub unique_id: String,
     /// The text.
     pub content: String,
-    /// 2: stored and on its way.
+    /// 2, which clients show as delivered: it is stored.
     pub status: i32,
     /// `YYYY-MM-DD HH:MM:SS`, local time of the server.
     pub chat_time: String,
@@ -151,7 +152,14 @@ mod tests {
 
     #[test]
     fn wrong_types_are_errors() {
-        for body in [&br#"{"touid":"2"}"#[..], br#"{"touid":2,"text_array":{}}"#, br#"[]"#, b"\"\xff\"", b"", b"{\"touid\":4294967296}"] {
+        for body in [
+            &br#"{"touid":"2"}"#[..],
+            br#"{"touid":2,"text_array":{}}"#,
+            br#"[]"#,
+            b"\"\xff\"",
+            b"",
+            b"{\"touid\":4294967296}",
+        ] {
             assert!(TextChatRequest::from_body(&Bytes::from_static(body)).is_err(), "{body:?}");
         }
     }

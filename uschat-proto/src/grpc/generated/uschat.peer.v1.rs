@@ -10,7 +10,7 @@ pub struct DeliverRequest {
     #[prost(uint64, tag = "2")]
     pub boot_id: u64,
     /// 1, 2, 3 … for the batches of this link since the caller's process start. A
-    /// gap means that batches were lost, and that the receiver must ask the store.
+    /// gap means that batches were lost.
     #[prost(uint64, tag = "3")]
     pub link_number: u64,
     /// The events, in the order in which they arose.
@@ -102,13 +102,13 @@ pub struct FriendApproved {
     #[prost(message, repeated, tag = "6")]
     pub texts: ::prost::alloc::vec::Vec<StoredText>,
 }
-/// Stored texts of one sender.
+/// Stored texts of one sender in one conversation.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Texts {
     /// The sender.
     #[prost(int32, tag = "1")]
     pub from_uid: i32,
-    /// The texts, ascending by seq within each conversation.
+    /// The texts, ascending by seq, all of one conversation; at least one.
     #[prost(message, repeated, tag = "2")]
     pub texts: ::prost::alloc::vec::Vec<StoredText>,
 }
@@ -278,8 +278,7 @@ pub mod peer_client {
             self
         }
         /// Hands over a batch of events for users who seem to have their session on the
-        /// called server. Safe to repeat: the receiver tells doubles by the fences and
-        /// the numbers in the events.
+        /// called server.
         pub async fn deliver(
             &mut self,
             request: impl tonic::IntoRequest<super::DeliverRequest>,
@@ -320,8 +319,7 @@ pub mod peer_server {
     #[async_trait]
     pub trait Peer: std::marker::Send + std::marker::Sync + 'static {
         /// Hands over a batch of events for users who seem to have their session on the
-        /// called server. Safe to repeat: the receiver tells doubles by the fences and
-        /// the numbers in the events.
+        /// called server.
         async fn deliver(
             &self,
             request: tonic::Request<super::DeliverRequest>,

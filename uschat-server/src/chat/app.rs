@@ -1,0 +1,121 @@
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, Ordering},
+};
+
+use uschat_proto::{
+    ErrorCode, Message,
+    chat::{DrainNotice, Profile, UserId, features},
+};
+use uschat_wire::Frame;
+
+use super::delivery::Delivery;
+use crate::{
+    Application,
+    session::{CloseReason, Session},
+    store::{Accounts, Contacts, Conversations, State, StoreError},
+};
+
+/// The ports a chat server stores in.
+#[derive(Clone)]
+pub struct ChatStores {
+    /// Who the users are.
+    pub accounts: Arc<dyn Accounts>,
+    /// Who knows whom.
+    pub contacts: Arc<dyn Contacts>,
+    /// What was said.
+    pub conversations: Arc<dyn Conversations>,
+    /// Tokens, presence, living servers, cached profiles.
+    pub state: Arc<dyn State>,
+}
+
+/// What all chat handlers share.
+pub(super) struct ChatApp {
+    pub(super) name: String,
+    pub(super) stores: ChatStores,
+    pub(super) delivery: Delivery,
+    pub(super) lease: std::time::Duration,
+}
+
+/// What a chat session remembers besides its user.
+#[derive(Default)]
+pub(super) struct ChatSession {
+    fence: AtomicI64,
+    arrays: Mutex<TextArrays>,
+}
+
+/// Which of the two arrays with texts the client wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum TextArrays {
+    #[default]
+    Both,
+    TextArray,
+    ChatDatas,
+}
+
+impl Application for ChatApp {
+    type User = UserId;
+    type Session = ChatSession;
+
+    fn supersedes(&self, newer: &Session<Self>, current: &Session<Self>) -> bool {
+        newer.state().fence() > current.state().fence()
+    }
+
+    fn farewell(&self, _: &Session<Self>) -> Option<Frame> {
+        let body = DrainNotice { error: ErrorCode::SUCCESS }.to_body().ok()?;
+        Some(Frame::new(DrainNotice::ID.0, body))
+    }
+
+    async fn closed(&self, session: &Session<Self>, _: &CloseReason) {
+        let Some(uid) = session.user() else { return };
+        if let Err(error) = self.stores.state.release_presence(*uid, session.state().fence()).await {
+            // The lease ends by itself.
+            tracing::warn!(%uid, %error, "could not give up a presence lease");
+        }
+    }
+}
+
+impl ChatApp {
+    /// What anyone may know of a user, from the cache or the truth.
+    pub(super) async fn profile(&self, uid: UserId) -> Result<Option<Profile>, StoreError> {
+        if let Some(profile) = self.stores.state.cached_profile(uid).await? {
+            return Ok(Some(profile));
+        }
+        let Some(account) = self.stores.accounts.by_uid(uid).await? else { return Ok(None) };
+        self.stores.state.cache_profile(&account.profile).await?;
+        Ok(Some(account.profile))
+    }
+}
+
+impl ChatSession {
+    /// The fence of its login; 0 before.
+    pub(super) fn fence(&self) -> i64 {
+        self.fence.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_fence(&self, fence: i64) {
+        self.fence.store(fence, Ordering::Relaxed);
+    }
+
+    pub(super) fn arrays(&self) -> TextArrays {
+        *self.arrays.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_arrays(&self, features: &[String]) {
+        let has = |feature| features.iter().any(|declared| declared == feature);
+        *self.arrays.lock().unwrap_or_else(PoisonError::into_inner) =
+            match (has(features::TEXT_ARRAY), has(features::CHAT_DATAS)) {
+                (true, false) => TextArrays::TextArray,
+                (false, true) => TextArrays::ChatDatas,
+                _ => TextArrays::Both,
+            };
+    }
+}
+
+/// The one place where failures of stores become codes: the cause goes to the log, the code to the client.
+pub(super) fn unavailable(doing: &'static str) -> impl Fn(StoreError) -> ErrorCode {
+    move |error| {
+        tracing::error!(doing, %error, "a store failed");
+        ErrorCode::UNAVAILABLE
+    }
+}

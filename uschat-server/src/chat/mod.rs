@@ -1,0 +1,22 @@
+//! The chat service: handlers on a LogicSystem for clients, gRPC for peers. PROTOCOL.md, "The chat connection".
+//!
+//! One file a message family, each with its handler; [`delivery`] brings what they have to say to users here and elsewhere.
+
+mod app;
+mod config;
+mod delivery;
+mod friend_apply;
+mod friend_approve;
+mod heartbeat;
+mod login;
+mod originals;
+mod presence;
+mod search;
+mod service;
+mod text;
+mod text_push;
+mod wire;
+
+pub use app::ChatStores;
+pub use config::ChatConfig;
+pub use service::Chat;

@@ -1,0 +1,139 @@
+use std::{io, sync::Arc};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use uschat_proto::{
+    ErrorCode,
+    chat::UserId,
+    grpc::{peer::peer_server::PeerServer, s1::chat_service_server::ChatServiceServer},
+};
+
+use super::{
+    ChatConfig, ChatStores,
+    app::ChatApp,
+    delivery::{Delivery, LocalSessions},
+    friend_apply::add_friend,
+    friend_approve::approve_friend,
+    heartbeat::heartbeat,
+    login::log_in,
+    originals::Originals,
+    presence::Presence,
+    search::search_user,
+    text::text_chat,
+};
+use crate::{
+    Context, LogicSystem,
+    cluster::{GrpcMesh, Members, MeshConfig, PeerService},
+    grpc_server::{self, GrpcServerConfig, MAX_MESSAGE_BYTES},
+    logic::BuildError,
+    session::Server,
+    store::state::ServerRecord,
+};
+
+/// What people type about themselves and others: the length of the columns it is stored in.
+const SHORT_TEXT: usize = 255;
+
+/// A chat server: sessions of clients over TCP, and its peers over gRPC.
+pub struct Chat {
+    config: ChatConfig,
+    boot_id: u64,
+    app: Arc<ChatApp>,
+    server: Server<ChatApp>,
+    mesh: Arc<GrpcMesh>,
+}
+
+impl Chat {
+    /// Joins the stores with the handlers. Nothing runs before [`Chat::serve`].
+    ///
+    /// # Errors
+    /// Never, unless two handlers of this crate claim one id.
+    pub fn new(config: ChatConfig, stores: ChatStores) -> Result<Self, BuildError> {
+        let boot_id = rand::random();
+        let mesh = Arc::new(GrpcMesh::new(MeshConfig::new(&config.name, boot_id)));
+        let delivery =
+            Delivery { name: config.name.clone(), members: Members::new(stores.state.clone()), bus: mesh.clone() };
+        let app = Arc::new(ChatApp { name: config.name.clone(), stores, delivery, lease: config.lease });
+        let server = Server::new(app.clone(), handlers()?, config.session.clone());
+        Ok(Self { config, boot_id, app, server, mesh })
+    }
+
+    /// Serves clients and peers until `shutdown`, then drains: clients first, then what waits for peers. The server is
+    /// announced to the cluster before the first client is accepted, and retired when the last one has gone.
+    ///
+    /// # Errors
+    /// When a listener is unusable.
+    pub async fn serve(self, clients: TcpListener, peers: TcpListener, shutdown: CancellationToken) -> io::Result<()> {
+        let client_port = self.config.client_port.unwrap_or(clients.local_addr()?.port());
+        let presence = Presence {
+            app: self.app.clone(),
+            sessions: self.server.sessions().clone(),
+            server: ServerRecord {
+                name: self.config.name.clone(),
+                boot_id: self.boot_id,
+                client_host: self.config.client_host.clone(),
+                client_port,
+                peer_address: format!("{}:{}", self.config.peer_host, peers.local_addr()?.port()),
+                sessions: 0,
+                draining: false,
+            },
+            heartbeat: self.config.heartbeat,
+            lease: self.config.lease,
+        };
+        presence.begin().await;
+        // Peers may still have something to say while clients are being drained.
+        let peers_shutdown = CancellationToken::new();
+        let clients_and_mesh = async {
+            let served = self.server.listen(clients, shutdown.clone()).await;
+            self.mesh.stop().await;
+            presence.end().await;
+            peers_shutdown.cancel();
+            served
+        };
+        let peer_server =
+            grpc_server::serve(peers, self.peer_routes(), GrpcServerConfig::default(), peers_shutdown.clone());
+        let (served, peers_served, ()) = tokio::join!(clients_and_mesh, peer_server, presence.run(shutdown.clone()));
+        served.and(peers_served)
+    }
+
+    fn peer_routes(&self) -> Routes {
+        let sessions = self.server.sessions().clone();
+        let peers = PeerService::new(self.boot_id, Arc::new(LocalSessions(sessions.clone())));
+        let originals = Originals { app: self.app.clone(), sessions };
+        Routes::new(PeerServer::new(peers).max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(ChatServiceServer::new(originals).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+}
+
+impl std::fmt::Debug for Chat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chat").field("config", &self.config).field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+/// Every request a client may send, and who answers it.
+fn handlers() -> Result<LogicSystem<ChatApp>, BuildError> {
+    LogicSystem::builder()
+        .on_open(log_in)
+        .on(search_user)
+        .on(add_friend)
+        .on(approve_friend)
+        .on(text_chat)
+        .on(heartbeat)
+        .build()
+}
+
+/// The session's user, who is the sender whatever the request says; a request that says otherwise is refused.
+pub(super) fn own_uid(cx: &Context<ChatApp>, claimed: Option<UserId>) -> Result<UserId, ErrorCode> {
+    let me = *cx.user().ok_or(ErrorCode::NOT_LOGGED_IN)?;
+    if claimed.is_some_and(|claimed| claimed != me) {
+        metrics::counter!("uschat_forged_senders_total").increment(1);
+        return Err(ErrorCode::NOT_SELF);
+    }
+    Ok(me)
+}
+
+/// Refuses what does not fit its column.
+pub(super) fn short_text(text: &str) -> Result<(), ErrorCode> {
+    if text.chars().count() > SHORT_TEXT { Err(ErrorCode::INVALID_FIELD) } else { Ok(()) }
+}

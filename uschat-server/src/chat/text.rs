@@ -1,0 +1,110 @@
+//! 1017/1018/1019. PROTOCOL.md, "Texts".
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uschat_proto::{
+    ErrorCode,
+    chat::{TextChatRequest, TextChatResponse, TextEcho, TextItem, UserId, limits},
+};
+use uschat_wire::MAX_BODY_LEN;
+
+use super::{
+    app::{ChatApp, unavailable},
+    service::own_uid,
+    wire,
+};
+use crate::{
+    Context, Reply,
+    cluster::PeerEvent,
+    store::{NewText, NewTexts, StoredTexts, SubmitError, UnixMillis},
+};
+
+/// Hands the texts to the store before it returns, which fixes their order; the answer leaves after the commit.
+pub(super) async fn text_chat(
+    cx: Context<ChatApp>,
+    request: TextChatRequest,
+) -> Result<Reply<TextChatResponse>, ErrorCode> {
+    let me = own_uid(&cx, request.from)?;
+    if let Err(code) = check(&request.texts) {
+        return Ok(Reply::Now(refused(code, me, request.to, &request.texts)));
+    }
+    if request.texts.is_empty() {
+        // First-season clients end every message box with one.
+        return Ok(Reply::Now(TextChatResponse {
+            thread_id: request.thread_id,
+            chat_datas: Some(Vec::new()),
+            ..refused(ErrorCode::SUCCESS, me, request.to, &[])
+        }));
+    }
+    let receipt = cx.stores.conversations.submit(NewTexts {
+        sender: me,
+        receiver: request.to,
+        thread: request.thread_id.filter(|thread| thread.0 != 0),
+        texts: request.texts.iter().map(new_text).collect(),
+        sent_at: now(),
+    });
+    Ok(Reply::later(async move {
+        let stored = match receipt.await {
+            Ok(stored) => stored,
+            Err(error) => return Ok(refused(code_of(error), me, request.to, &request.texts)),
+        };
+        tell_receiver(&cx, me, request.to, &stored).await;
+        Ok(wire::texts(me, request.to, stored.thread, &stored.texts, cx.state().arrays()))
+    }))
+}
+
+/// One live 1019 for what this request stored; a retry that stored nothing tells nobody again.
+async fn tell_receiver(cx: &Context<ChatApp>, me: UserId, receiver: UserId, stored: &StoredTexts) {
+    let texts = stored.fresh_texts();
+    if !texts.is_empty() {
+        let event = PeerEvent::Texts { sender: me, thread: stored.thread, texts };
+        cx.delivery.tell(cx.sessions(), receiver, event).await;
+    }
+}
+
+pub(super) fn check(texts: &[TextItem]) -> Result<(), ErrorCode> {
+    let content: usize = texts.iter().map(|text| text.content.len()).sum();
+    // What is stored must also fit the frames that tell of it, however much of it JSON has to escape.
+    let told =
+        wire::frame_bound(texts.iter().map(|text| (text.content.as_str(), text.client_id().unwrap_or_default())));
+    if texts.len() > limits::MAX_TEXTS || content > limits::MAX_CONTENT || told > MAX_BODY_LEN {
+        return Err(ErrorCode::TOO_LARGE);
+    }
+    let has_long_id = texts.iter().filter_map(TextItem::client_id).any(|id| id.len() > limits::MAX_CLIENT_ID);
+    if has_long_id { Err(ErrorCode::INVALID_FIELD) } else { Ok(()) }
+}
+
+pub(super) fn new_text(item: &TextItem) -> NewText {
+    NewText { client_id: item.client_id().map(Into::into), content: item.content.clone() }
+}
+
+/// A refusal that says which texts it is about.
+fn refused(error: ErrorCode, from: UserId, to: UserId, texts: &[TextItem]) -> TextChatResponse {
+    let echo = |item: &TextItem| TextEcho {
+        content: item.content.clone(),
+        msgid: item.client_id().unwrap_or_default().into(),
+    };
+    TextChatResponse {
+        error,
+        from,
+        to,
+        thread_id: None,
+        texts: Some(texts.iter().map(echo).collect()),
+        chat_datas: None,
+    }
+}
+
+pub(super) fn code_of(error: SubmitError) -> ErrorCode {
+    match error {
+        SubmitError::NotFriends => ErrorCode::NOT_FRIENDS,
+        SubmitError::NotAMember => ErrorCode::NOT_A_MEMBER,
+        SubmitError::ClientIdReused => ErrorCode::CLIENT_ID_REUSED,
+        SubmitError::Overloaded => ErrorCode::OVERLOADED,
+        SubmitError::Store(error) => unavailable("storing texts")(error),
+    }
+}
+
+pub(super) fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis::try_from(since.as_millis()).unwrap_or(UnixMillis::MAX)
+}

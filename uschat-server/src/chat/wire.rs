@@ -1,0 +1,120 @@
+//! Stored texts as clients read them. PROTOCOL.md, "Texts".
+
+use chrono::{Local, TimeZone};
+use uschat_proto::{
+    ErrorCode,
+    chat::{ChatData, GreetingText, TextChatResponse, TextEcho, ThreadId, UserId},
+};
+
+use super::app::TextArrays;
+use crate::store::{StoredText, UnixMillis};
+
+/// Stored and, as far as the server can do anything about it, delivered.
+const DELIVERED: i32 = 2;
+
+/// Bytes of JSON around all texts, and around each in both arrays, with every number at its longest.
+const AROUND_TEXTS: usize = 200;
+const AROUND_A_TEXT: usize = 220;
+
+/// The object that 1018 and 1019 share.
+pub(super) fn texts(
+    sender: UserId,
+    receiver: UserId,
+    thread: ThreadId,
+    texts: &[StoredText],
+    arrays: TextArrays,
+) -> TextChatResponse {
+    TextChatResponse {
+        error: ErrorCode::SUCCESS,
+        from: sender,
+        to: receiver,
+        thread_id: Some(thread),
+        texts: (arrays != TextArrays::ChatDatas).then(|| texts.iter().map(echo).collect()),
+        chat_datas: (arrays != TextArrays::TextArray).then(|| texts.iter().map(chat_data).collect()),
+    }
+}
+
+/// An upper bound for the body of a 1018 or 1019 with both arrays and these texts, each a content and a client id.
+pub(super) fn frame_bound<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -> usize {
+    AROUND_TEXTS
+        + texts.map(|(content, id)| 2 * (escaped_len(content) + escaped_len(id)) + AROUND_A_TEXT).sum::<usize>()
+}
+
+/// The length of a text inside JSON.
+fn escaped_len(text: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
+        0x00..=0x1F => 6,
+        _ => 1,
+    };
+    text.bytes().map(escaped).sum()
+}
+
+/// An element of 1014 and 1015.
+pub(super) fn greeting(text: StoredText) -> GreetingText {
+    GreetingText {
+        sender: text.sender,
+        message_id: text.key,
+        thread_id: text.thread,
+        unique_id: text.client_id.unwrap_or_default(),
+        content: text.content,
+        chat_time: chat_time(text.sent_at),
+        status: DELIVERED,
+        seq: text.seq,
+    }
+}
+
+fn echo(text: &StoredText) -> TextEcho {
+    TextEcho { content: text.content.clone(), msgid: text.client_id.clone().unwrap_or_default() }
+}
+
+fn chat_data(text: &StoredText) -> ChatData {
+    ChatData {
+        message_id: text.key,
+        unique_id: text.client_id.clone().unwrap_or_default(),
+        content: text.content.clone(),
+        status: DELIVERED,
+        chat_time: chat_time(text.sent_at),
+        seq: text.seq,
+    }
+}
+
+/// `YYYY-MM-DD HH:MM:SS`, local time of the server.
+fn chat_time(at: UnixMillis) -> String {
+    match Local.timestamp_millis_opt(at).single() {
+        Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uschat_proto::{
+        Message,
+        chat::{MessageKey, TextChatNotice},
+    };
+
+    use super::*;
+
+    #[test]
+    fn the_bound_holds_for_the_worst_texts_and_is_not_far_off() {
+        for content in ["", "plain", "\"\\\n\r\t\u{8}\u{c}", "\u{0}\u{1f}\u{7f}", "漢字\u{1F600}\u{2028}"] {
+            let content = content.repeat(50);
+            let text = StoredText {
+                key: MessageKey(i64::MAX),
+                thread: ThreadId(i64::MAX),
+                seq: i64::MAX,
+                sender: UserId(i32::MIN),
+                client_id: Some("{\"\u{1}".into()),
+                content: content.clone(),
+                sent_at: 0,
+            };
+            let many = vec![text; 64];
+            let body = texts(UserId(i32::MIN), UserId(i32::MIN), ThreadId(i64::MAX), &many, TextArrays::Both);
+            let body = TextChatNotice(body).to_body().unwrap();
+            let bound = frame_bound(many.iter().map(|_| (content.as_str(), "{\"\u{1}")));
+            assert!(body.len() <= bound, "{} > {bound}", body.len());
+            assert!(bound <= body.len() + 200 + 64 * 60, "{bound} is far above {}", body.len());
+        }
+    }
+}

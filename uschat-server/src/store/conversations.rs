@@ -1,0 +1,160 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+use uschat_proto::chat::{MessageKey, ThreadId, UserId};
+
+use super::StoreError;
+
+/// What was said: conversations (threads) and their numbered texts.
+#[async_trait]
+pub trait Conversations: Send + Sync + 'static {
+    /// Hands texts over for storing and returns at once: the order of calls is the order in which they are numbered.
+    ///
+    /// One transaction stores all texts of the request with consecutive numbers, or none. A text whose client id this
+    /// sender used before with the same content keeps its first result; with other content the request is refused. A
+    /// request of which every text was stored before is answered before anything else is checked.
+    ///
+    /// Dropping the receipt does not recall the texts.
+    fn submit(&self, texts: NewTexts) -> Receipt;
+
+    /// The texts of a conversation with a key above `after`, ascending, at most `limit`.
+    async fn history(&self, thread: ThreadId, after: MessageKey, limit: usize) -> Result<Vec<StoredText>, StoreError>;
+
+    /// The private conversation of two users, whichever order it was stored in; the older one if there are two.
+    async fn private_thread(&self, one: UserId, other: UserId) -> Result<Option<ThreadId>, StoreError>;
+}
+
+/// Milliseconds since 1970, UTC. For people to read; never used to order anything.
+pub type UnixMillis = i64;
+
+/// Texts of one sender to one user, in display order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTexts {
+    /// The authenticated sender.
+    pub sender: UserId,
+    /// The receiver.
+    pub receiver: UserId,
+    /// The conversation if the client named one: it must be the private one of the two.
+    pub thread: Option<ThreadId>,
+    /// At least one text.
+    pub texts: Vec<NewText>,
+    /// When the server got them.
+    pub sent_at: UnixMillis,
+}
+
+/// One text to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewText {
+    /// The client's id, 1–64 bytes, compared as bytes; without one a retry is a new text.
+    pub client_id: Option<String>,
+    /// The text.
+    pub content: String,
+}
+
+/// A stored text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredText {
+    /// Its global key.
+    pub key: MessageKey,
+    /// Its conversation.
+    pub thread: ThreadId,
+    /// Its number in the conversation: 1, 2, 3 … without gaps.
+    pub seq: i64,
+    /// Who said it.
+    pub sender: UserId,
+    /// The sender's id for it.
+    pub client_id: Option<String>,
+    /// The text.
+    pub content: String,
+    /// When the server got it.
+    pub sent_at: UnixMillis,
+}
+
+/// The outcome of a request: its texts in the order of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredTexts {
+    /// The conversation.
+    pub thread: ThreadId,
+    /// One for each text of the request.
+    pub texts: Vec<StoredText>,
+    /// How many of them this request stored; the others are first results of earlier requests.
+    pub fresh: usize,
+}
+
+impl StoredTexts {
+    /// The texts this request stored, ascending: what the receiver has not been told before.
+    #[must_use]
+    pub fn fresh_texts(&self) -> Vec<StoredText> {
+        let mut texts = self.texts.clone();
+        texts.sort_by_key(|text| text.seq);
+        texts.dedup_by_key(|text| text.seq);
+        // Numbers only rise, so what is new has the highest.
+        texts.split_off(texts.len().saturating_sub(self.fresh))
+    }
+}
+
+/// Why nothing of a request was stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Sender and receiver are not friends. Permanent.
+    #[error("sender and receiver are not friends")]
+    NotFriends,
+    /// The named conversation is not the private one of the two. Permanent.
+    #[error("the conversation is not one of sender and receiver")]
+    NotAMember,
+    /// A client id was used before, or twice in this request, with other content. Permanent.
+    #[error("the client message id was used before with other content")]
+    ClientIdReused,
+    /// The queue in front of the store is full. A retry may succeed.
+    #[error("too many texts are waiting to be stored")]
+    Overloaded,
+    /// The store failed; the texts may or may not be stored, a retry with the same client ids finds out.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The promise of an outcome of [`Conversations::submit`]. Resolves after the commit.
+#[derive(Debug)]
+pub struct Receipt(ReceiptState);
+
+#[derive(Debug)]
+enum ReceiptState {
+    Ready(Option<Result<StoredTexts, SubmitError>>),
+    Waiting(oneshot::Receiver<Result<StoredTexts, SubmitError>>),
+}
+
+impl Receipt {
+    /// An outcome that is known at once.
+    #[must_use]
+    pub fn ready(outcome: Result<StoredTexts, SubmitError>) -> Self {
+        Self(ReceiptState::Ready(Some(outcome)))
+    }
+
+    /// An outcome that will be sent; a dropped sender counts as a store failure.
+    #[must_use]
+    pub fn waiting(outcome: oneshot::Receiver<Result<StoredTexts, SubmitError>>) -> Self {
+        Self(ReceiptState::Waiting(outcome))
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<StoredTexts, SubmitError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let gone = |what: &str| Err(StoreError::unavailable(what).into());
+        match &mut self.0 {
+            ReceiptState::Ready(outcome) => {
+                Poll::Ready(outcome.take().unwrap_or_else(|| gone("the outcome was taken before")))
+            }
+            ReceiptState::Waiting(outcome) => Pin::new(outcome)
+                .poll(cx)
+                .map(|sent| sent.unwrap_or_else(|_| gone("the store stopped before answering"))),
+        }
+    }
+}

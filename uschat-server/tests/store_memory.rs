@@ -1,0 +1,32 @@
+//! The memory adapters keep every promise of their ports.
+#![cfg(feature = "store")]
+
+use std::sync::Arc;
+
+use uschat_server::store::memory::{MemoryState, MemoryStore};
+
+#[macro_use]
+mod conformance;
+
+use conformance::{Stores, state::Subject};
+
+async fn stores() -> Stores {
+    Stores::new(Arc::new(MemoryStore::new()), ())
+}
+
+async fn subject() -> Subject {
+    Subject { state: Arc::new(MemoryState::new()), elapse: |time| Box::pin(tokio::time::advance(time)) }
+}
+
+mod accounts {
+    accounts_suite!(super::stores);
+}
+mod contacts {
+    contacts_suite!(super::stores);
+}
+mod conversations {
+    conversations_suite!(super::stores);
+}
+mod state {
+    state_suite!(super::subject, (start_paused = true));
+}

@@ -1,0 +1,228 @@
+//! The SQLite adapter keeps every promise of its ports, and its own about the file.
+#![cfg(feature = "sqlite")]
+
+use std::{path::Path, sync::Arc};
+
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tempfile::TempDir;
+use uschat_proto::chat::{MessageKey, ThreadId};
+use uschat_server::store::{
+    Conversations, NewTexts, StoreError, SubmitError,
+    sqlite::{OpenError, SqliteOptions, SqliteStore},
+};
+
+#[macro_use]
+mod conformance;
+
+use conformance::{Stores, contents, seqs, texts};
+
+async fn stores() -> Stores {
+    let folder = tempfile::tempdir().unwrap();
+    Stores::new(open(&folder).await, folder)
+}
+
+mod accounts {
+    accounts_suite!(super::stores);
+}
+mod contacts {
+    contacts_suite!(super::stores);
+}
+mod conversations {
+    conversations_suite!(super::stores);
+}
+
+async fn open(folder: &TempDir) -> Arc<SqliteStore> {
+    let store = SqliteStore::open(folder.path().join("uschat.db"), SqliteOptions::default()).await.unwrap();
+    Arc::new(store)
+}
+
+/// Changes the file behind the store's back.
+async fn execute(folder: &TempDir, statements: &'static str) {
+    let options = SqliteConnectOptions::new().filename(folder.path().join("uschat.db")).create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn refusal(path: impl AsRef<Path>) -> OpenError {
+    SqliteStore::open(path, SqliteOptions::default()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn everything_survives_a_reopen() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let stores = Stores::new(store.clone(), ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    let first = stores.conversations.submit(texts(ada, bob, &[("a", "1")])).await.unwrap();
+    let fence = stores.accounts.next_fence(ada).await.unwrap();
+    store.close().await.unwrap();
+
+    let stores = Stores::new(open(&folder).await, ());
+    assert_eq!(stores.conversations.submit(texts(ada, bob, &[("a", "1")])).await.unwrap().texts, first.texts);
+    assert_eq!(stores.conversations.submit(texts(ada, bob, &[("b", "2")])).await.unwrap().texts[0].seq, 3);
+    assert_eq!(seqs(&stores.all(thread).await), [1, 2, 3]);
+    assert!(stores.accounts.next_fence(ada).await.unwrap() > fence);
+    assert!(stores.user("cy").await > bob);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_crash() {
+    let (folder, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let stores = Stores::new(open(&folder).await, ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    for n in 0..20 {
+        stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), "text")])).await.unwrap();
+        // What the files hold at the acknowledgement is what a crash would leave.
+        for file in ["uschat.db", "uschat.db-wal"] {
+            std::fs::copy(folder.path().join(file), after.path().join(file)).unwrap();
+        }
+        let crashed = open(&after).await;
+        let all = crashed.history(thread, MessageKey(0), usize::MAX).await.unwrap();
+        assert_eq!(seqs(&all), (1..=n + 2).collect::<Vec<_>>());
+        crashed.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn closing_commits_what_was_handed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let stores = Stores::new(store.clone(), ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    let receipts: Vec<_> = (0..300).map(|_| store.submit(texts(ada, bob, &[("", "text")]))).collect();
+    store.close().await.unwrap();
+
+    for receipt in receipts {
+        receipt.await.unwrap();
+    }
+    let late = store.submit(texts(ada, bob, &[("", "late")])).await;
+    assert!(matches!(late, Err(SubmitError::Store(StoreError::Unavailable(_)))), "{late:?}");
+    assert!(store.history(thread, MessageKey(0), 1).await.is_err());
+    let wal = std::fs::metadata(folder.path().join("uschat.db-wal")).map_or(0, |file| file.len());
+    assert_eq!(wal, 0, "the log was not moved into the file");
+    assert_eq!(Stores::new(open(&folder).await, ()).all(thread).await.len(), 301);
+}
+
+#[tokio::test]
+async fn a_row_the_database_refuses_fails_only_its_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Stores::new(open(&folder).await, ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    execute(
+        &folder,
+        "CREATE TRIGGER refuse BEFORE INSERT ON chat_message WHEN new.content = 'poison'
+         BEGIN SELECT raise(ABORT, 'refused'); END",
+    )
+    .await;
+    let content = |n: usize| if n % 10 == 3 { "poison" } else { "text" };
+    let receipts: Vec<_> =
+        (0..40).map(|n| stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), content(n))]))).collect();
+    let mut next = 2;
+    for (n, receipt) in receipts.into_iter().enumerate() {
+        match receipt.await {
+            Ok(stored) => {
+                assert_eq!((content(n), seqs(&stored.texts)), ("text", vec![next]));
+                next += 1;
+            }
+            Err(SubmitError::Store(StoreError::Corrupt(_))) => assert_eq!(content(n), "poison"),
+            Err(other) => panic!("{n}: {other}"),
+        }
+    }
+    assert_eq!(seqs(&stores.all(thread).await), (1..=37).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_stores_nothing_and_acknowledges_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Stores::new(open(&folder).await, ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    // A deferred foreign key is looked at by COMMIT itself.
+    execute(
+        &folder,
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);
+         CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);
+         CREATE TRIGGER orphan AFTER INSERT ON chat_message WHEN new.content = 'poison'
+         BEGIN INSERT INTO child VALUES (1); END",
+    )
+    .await;
+    let failed = stores.conversations.submit(texts(ada, bob, &[("a", "poison")])).await;
+    assert!(matches!(failed, Err(SubmitError::Store(_))), "{failed:?}");
+    assert_eq!(seqs(&stores.all(thread).await), [1]);
+    // The connection is usable again, and the number was not used up.
+    assert_eq!(stores.conversations.submit(texts(ada, bob, &[("a", "text")])).await.unwrap().texts[0].seq, 2);
+}
+
+#[tokio::test]
+async fn of_two_conversations_of_a_pair_the_older_one_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Stores::new(open(&folder).await, ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    assert_eq!((ada.0, bob.0), (1001, 1002));
+    // Originals stored the same pair in both orders.
+    execute(
+        &folder,
+        "INSERT INTO chat_thread (id, type) VALUES (500, 'private');
+         INSERT INTO private_chat (thread_id, user1_id, user2_id) VALUES (500, 1002, 1001);
+         INSERT INTO thread_head (thread_id) VALUES (500)",
+    )
+    .await;
+    assert_eq!(stores.conversations.private_thread(bob, ada).await.unwrap(), Some(thread));
+    assert_eq!(stores.conversations.submit(texts(bob, ada, &[("", "1")])).await.unwrap().thread, thread);
+    // A client may still have the other one open.
+    let named = NewTexts { thread: Some(ThreadId(500)), ..texts(ada, bob, &[("", "2")]) };
+    let stored = stores.conversations.submit(named).await.unwrap();
+    assert_eq!((stored.thread, seqs(&stored.texts)), (ThreadId(500), vec![1]));
+    assert_eq!(contents(&stores.all(thread).await)[1..], ["1"]);
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder).await.close().await.unwrap();
+    execute(
+        &folder,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (99, 'later', true, x'00', 0)",
+    )
+    .await;
+    let error = refusal(folder.path().join("uschat.db")).await;
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error:?}");
+    assert!(error.to_string().contains("start the newer version"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_with_another_migration_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder).await.close().await.unwrap();
+    execute(&folder, "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1").await;
+    let error = refusal(folder.path().join("uschat.db")).await;
+    assert!(matches!(error, OpenError::Changed { version: 1, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_our_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = refusal(folder.path().join("no/such/folder/uschat.db")).await;
+    assert!(matches!(missing, OpenError::Unreachable { .. }), "{missing:?}");
+    assert!(missing.to_string().contains("check that its folder exists"), "{missing}");
+
+    let path = folder.path().join("text.db");
+    std::fs::write(&path, "this is a text, much longer than the header of a database. ".repeat(100)).unwrap();
+    let text = refusal(&path).await;
+    assert!(matches!(text, OpenError::Unreachable { .. }), "{text:?}");
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("this is a text"));
+
+    execute(&folder, "CREATE TABLE user (something TEXT)").await;
+    let foreign = refusal(folder.path().join("uschat.db")).await;
+    assert!(matches!(foreign, OpenError::Migrate { .. }), "{foreign:?}");
+    execute(&folder, "INSERT INTO user (something) VALUES ('still there')").await;
+}
+
+#[tokio::test]
+async fn an_option_out_of_range_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { readers: 0, ..SqliteOptions::default() };
+    let error = SqliteStore::open(folder.path().join("uschat.db"), options).await.unwrap_err();
+    assert!(matches!(error, OpenError::Options(_)), "{error:?}");
+}

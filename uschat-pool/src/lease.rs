@@ -35,8 +35,15 @@ impl<M: Manager> Lease<M> {
         }
     }
 
+    /// Takes the connection out of the pool, for its owner to close or keep; the pool makes a new one when it needs it.
+    #[must_use = "use `discard` to drop the connection"]
+    pub fn into_connection(mut self) -> M::Connection {
+        let object = self.object.take();
+        Object::take(object.expect("only this, discard and drop, which end the lease, take it out")).connection
+    }
+
     fn object(&self) -> &Object<Adapter<M>> {
-        self.object.as_ref().expect("only discard and drop, which end the lease, take it out")
+        self.object.as_ref().expect("only into_connection, discard and drop, which end the lease, take it out")
     }
 }
 
@@ -51,7 +58,7 @@ impl<M: Manager> Deref for Lease<M> {
 impl<M: Manager> DerefMut for Lease<M> {
     fn deref_mut(&mut self) -> &mut M::Connection {
         let object = self.object.as_mut();
-        &mut object.expect("only discard and drop, which end the lease, take it out").connection
+        &mut object.expect("only into_connection, discard and drop, which end the lease, take it out").connection
     }
 }
 

@@ -24,6 +24,15 @@ async fn a_discarded_lease_frees_its_place_for_a_new_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_taken_out_lives_on_and_leaves_its_place() {
+    let fake = Fake::new();
+    let pool = fake.pool(sized(1));
+    let kept = pool.get().await.unwrap().into_connection();
+    assert_eq!(pool.get().await.unwrap().number, 2);
+    assert_eq!((kept.number, fake.open()), (1, 2));
+}
+
+#[tokio::test]
 async fn a_broken_connection_is_dropped_when_given_back() {
     let fake = Fake::new();
     let pool = fake.pool(sized(1));

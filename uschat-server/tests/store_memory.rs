@@ -1,4 +1,5 @@
 //! The memory adapters keep every promise of their ports.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 #![cfg(feature = "store")]
 
 use std::sync::Arc;

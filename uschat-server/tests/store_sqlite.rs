@@ -1,10 +1,12 @@
 //! The SQLite adapter keeps every promise of its ports, and its own about the file.
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 #![cfg(feature = "sqlite")]
 
 use std::{path::Path, sync::Arc};
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use uschat_proto::chat::{MessageKey, ThreadId};
 use uschat_server::store::{
     Conversations, NewTexts, StoreError, SubmitError,
@@ -68,20 +70,42 @@ async fn everything_survives_a_reopen() {
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_crash() {
-    let (folder, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = tempfile::tempdir().unwrap();
     let stores = Stores::new(open(&folder).await, ());
     let (ada, bob, thread) = stores.two_friends().await;
     for n in 0..20 {
         stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), "text")])).await.unwrap();
         // What the files hold at the acknowledgement is what a crash would leave.
+        let after = tempfile::tempdir().unwrap();
         for file in ["uschat.db", "uschat.db-wal"] {
             std::fs::copy(folder.path().join(file), after.path().join(file)).unwrap();
         }
-        let crashed = open(&after).await;
-        let all = crashed.history(thread, MessageKey(0), usize::MAX).await.unwrap();
+        let all = open(&after).await.history(thread, MessageKey(0), usize::MAX).await.unwrap();
         assert_eq!(seqs(&all), (1..=n + 2).collect::<Vec<_>>());
-        crashed.close().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_programs_on_one_file_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = tokio::join!(open(&folder), open(&folder));
+    let stores = [Stores::new(one, ()), Stores::new(other, ())];
+    let (ada, bob, thread) = stores[0].two_friends().await;
+    let mut programs = JoinSet::new();
+    for (program, stores) in stores.into_iter().enumerate() {
+        programs.spawn(async move {
+            for n in 0..30 {
+                stores.user(&format!("user{program}-{n}")).await;
+                // The same ids from both: whoever comes second gets the first result.
+                stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), "text")])).await.unwrap();
+                stores.conversations.submit(texts(bob, ada, &[("", "text")])).await.unwrap();
+            }
+        });
+    }
+    programs.join_all().await;
+    let all = open(&folder).await.history(thread, MessageKey(0), usize::MAX).await.unwrap();
+    assert_eq!(seqs(&all), (1..=1 + 30 + 60).collect::<Vec<_>>());
+    assert!(all.is_sorted_by(|text, next| text.key < next.key));
 }
 
 #[tokio::test]

@@ -9,12 +9,17 @@ const OURS: &str = "USCHAT_";
 /// Variables of the test suites; no option of a server begins so.
 const OF_TESTS: &str = "USCHAT_TEST_";
 
+/// Read by the `client`, which may run in the same shell.
+const OF_THE_CLIENT: &str = "USCHAT_GATE";
+
 /// A misspelt variable would be ignored in silence, and the server run on a default that nobody asked for.
 pub(super) fn refuse_unknown(names: impl IntoIterator<Item = String>) -> Result<(), StartError> {
     let known = command_line::variables();
     let mut unknown: Vec<String> = names
         .into_iter()
-        .filter(|name| name.starts_with(OURS) && !name.starts_with(OF_TESTS) && !known.contains(name))
+        .filter(|name| {
+            name.starts_with(OURS) && !name.starts_with(OF_TESTS) && name != OF_THE_CLIENT && !known.contains(name)
+        })
         .collect();
     unknown.sort();
     let Some(name) = unknown.into_iter().next() else { return Ok(()) };
@@ -29,7 +34,7 @@ mod tests {
 
     #[test]
     fn only_ours_and_only_unknown_ones_are_refused() {
-        let names = ["PATH", "USCHAT_CHATS", "USCHAT_TEST_ANYTHING", "USCHATTER"];
+        let names = ["PATH", "USCHAT_CHATS", "USCHAT_GATE", "USCHAT_TEST_ANYTHING", "USCHATTER"];
         assert_eq!(refuse_unknown(names.map(str::to_owned)), Ok(()));
         let error = refuse_unknown(["USCHAT_CHAT_PROT".to_owned()]).unwrap_err().to_string();
         assert!(error.starts_with("USCHAT_CHAT_PROT: ") && error.contains("did you mean USCHAT_CHAT_PORT?"), "{error}");

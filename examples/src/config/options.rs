@@ -57,15 +57,15 @@ pub struct Options {
     #[arg(long, env = "USCHAT_READY_FILE", value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
 
-    /// Database: sqlite:PATH, memory: or mysql://user:pass@host:port/db [default: sqlite:DATA_DIR/uschat.db]
+    /// Database: `sqlite:PATH`, `memory:` or `mysql://user:pass@host:port/db` [default: sqlite:DATA_DIR/uschat.db]
     #[arg(long, env = "USCHAT_SQL", value_name = "URL")]
     pub sql: Option<SqlUrl>,
 
-    /// State store: redis://[:pass@]host:port/db; without it the state is in memory
+    /// State store: `redis://[:pass@]host:port/db`; without it the state is in memory
     #[arg(long, env = "USCHAT_REDIS", value_name = "URL")]
     pub redis: Option<RedisUrl>,
 
-    /// Mail server: smtp[s]://user:pass@host:port?from=ADDRESS; without it mails go to the built-in outbox
+    /// Mail server: `smtp[s]://user:pass@host:port?from=ADDRESS`; without it mails go to the built-in outbox
     #[arg(long, env = "USCHAT_SMTP", value_name = "URL")]
     pub smtp: Option<SmtpUrl>,
 

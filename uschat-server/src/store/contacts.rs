@@ -14,7 +14,8 @@ pub trait Contacts: Send + Sync + 'static {
     async fn applications_to(&self, uid: UserId, limit: usize) -> Result<Vec<PendingApplication>, StoreError>;
 
     /// Approves the application of `applicant` to `approver`, in one transaction: marks it, makes both friends of each
-    /// other (the approver's remark for the applicant is `remark`, the applicant's is the one given when applying), opens
+    /// other (the approver's remark for the applicant is `remark`, the applicant's is the one given when applying, unless
+    /// they are friends already: then the applicant's stays as it is), opens
     /// their private conversation unless there is one, and stores the texts it starts with: the introduction, said by
     /// the applicant, unless it is empty, then [`NOW_FRIENDS`], said by the approver.
     ///

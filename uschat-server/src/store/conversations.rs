@@ -16,8 +16,9 @@ pub trait Conversations: Send + Sync + 'static {
     /// Hands texts over for storing and returns at once: the order of calls is the order in which they are numbered.
     ///
     /// One transaction stores all texts of the request with consecutive numbers, or none. A text whose client id this
-    /// sender used before with the same content keeps its first result; with other content the request is refused. A
-    /// request of which every text was stored before is answered before anything else is checked.
+    /// sender used before, with the same content and to the same receiver, keeps its first result; with another content or
+    /// receiver the request is refused. A request of which every text was stored before is answered before permissions are
+    /// checked. Of an original's two private conversations of one pair the older one counts, unless the younger is named.
     ///
     /// Dropping the receipt does not recall the texts.
     fn submit(&self, texts: NewTexts) -> Receipt;
@@ -91,9 +92,9 @@ impl StoredTexts {
     #[must_use]
     pub fn fresh_texts(&self) -> Vec<StoredText> {
         let mut texts = self.texts.clone();
-        texts.sort_by_key(|text| text.seq);
-        texts.dedup_by_key(|text| text.seq);
-        // Numbers only rise, so what is new has the highest.
+        texts.sort_by_key(|text| text.key);
+        texts.dedup_by_key(|text| text.key);
+        // Keys only rise, so what is new has the highest.
         texts.split_off(texts.len().saturating_sub(self.fresh))
     }
 }
@@ -108,7 +109,7 @@ pub enum SubmitError {
     /// The named conversation is not the private one of the two. Permanent.
     #[error("the conversation is not one of sender and receiver")]
     NotAMember,
-    /// A client id was used before, or twice in this request, with other content. Permanent.
+    /// A client id was used before, or twice in this request, with another content or receiver. Permanent.
     #[error("the client message id was used before with other content")]
     ClientIdReused,
     /// The queue in front of the store is full. A retry may succeed.

@@ -57,18 +57,6 @@ pub(crate) struct Plan {
     pub(crate) rows: Vec<Row>,
 }
 
-impl Plan {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.opened.is_empty() && self.rows.is_empty()
-    }
-
-    /// The highest number of each conversation that gets texts, or is opened.
-    pub(crate) fn heads(&self) -> HashMap<ThreadId, i64> {
-        let opened = self.opened.iter().map(|&(thread, _)| (thread, 0));
-        opened.chain(self.rows.iter().map(|row| (row.text.thread, row.text.seq))).collect()
-    }
-}
-
 impl Known {
     /// Decides about one request; the next one of the batch is judged as if this one had been stored.
     pub(crate) fn plan(&mut self, request: &NewTexts, plan: &mut Plan) -> Result<StoredTexts, SubmitError> {

@@ -3,7 +3,7 @@
 //!
 //! Cases create what they need and nothing else may be in the store; a driver makes a fresh one for each case.
 
-#![allow(dead_code, unused_macros, reason = "every driver uses the suites of its adapter only")]
+#![allow(dead_code, unused_macros, unreachable_pub, reason = "every driver uses the suites of its adapter only")]
 
 use std::{any::Any, sync::Arc};
 

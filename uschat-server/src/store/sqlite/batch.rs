@@ -1,4 +1,7 @@
-use std::{collections::HashSet, ops::Range, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -48,13 +51,13 @@ impl CommitBatch for Database {
     /// One transaction for all; if the database refuses one of the rows, the batch is halved until the offender is alone.
     async fn commit(&self, batch: &[NewTexts]) -> Vec<Result<StoredTexts, SubmitError>> {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let mut parts: Vec<Range<usize>> = vec![0..batch.len()];
+        let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
-            match self.commit_part(&batch[part.clone()]).await {
+            match self.commit_part(part).await {
                 Ok(stored) => outcomes.extend(stored),
                 Err(StoreError::Corrupt(_)) if part.len() > 1 => {
-                    let middle = part.start + part.len() / 2;
-                    parts.extend([middle..part.end, part.start..middle]);
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
                 }
                 Err(error) => outcomes.extend(for_each(error, part.len()).map(|error| Err(error.into()))),
             }
@@ -125,7 +128,7 @@ pub(super) async fn load(
 
 /// Writes what a plan gathered.
 pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
-    if plan.is_empty() {
+    if plan.opened.is_empty() && plan.rows.is_empty() {
         return Ok(());
     }
     if !plan.opened.is_empty() {
@@ -138,7 +141,10 @@ pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Res
         (key, thread, text.seq, text.sender.0, receiver.0, id, &text.content, text.sent_at)
     });
     execute(connection, INSERT_TEXTS, &rows.collect::<Vec<_>>()).await?;
-    execute(connection, SET_HEADS, &plan.heads().iter().map(|(thread, seq)| (thread.0, *seq)).collect::<Vec<_>>()).await
+    // Rows ascend, so the last one of each conversation stays.
+    let opened = plan.opened.iter().map(|(thread, _)| (thread.0, 0));
+    let heads: HashMap<_, _> = opened.chain(plan.rows.iter().map(|row| (row.text.thread.0, row.text.seq))).collect();
+    execute(connection, SET_HEADS, &heads.into_iter().collect::<Vec<_>>()).await
 }
 
 async fn execute(

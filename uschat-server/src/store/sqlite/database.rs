@@ -26,7 +26,8 @@ impl Database {
         let mut writer = self.writer().await?;
         let moved = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut *writer).await;
         self.writer.close();
-        moved.map(drop).map_err(failed)
+        let closed = writer.into_connection().close().await;
+        moved.map(drop).and(closed).map_err(failed)
     }
 }
 

@@ -82,7 +82,8 @@ impl SqliteStore {
         Ok(Self { database, committer: RwLock::new(Some(committer)) })
     }
 
-    /// Commits the texts that were handed over, moves the write-ahead log into the file and closes it. Later calls fail.
+    /// Commits the texts that were handed over, moves the write-ahead log into the file and closes the writer. Later calls
+    /// fail. Readers let go of the file a moment after this returned, because they end on threads of their own.
     ///
     /// # Errors
     /// The log could not be moved: nothing is lost, the next start does it.
@@ -136,9 +137,10 @@ mod tests {
             for step in steps {
                 let step: String = step.get("detail");
                 // `wanted` is the list of what the caller asks for, `chosen` the short result of an inner look-up.
-                let scans =
-                    step.starts_with("SCAN ") && !step.starts_with("SCAN wanted") && !step.starts_with("SCAN chosen");
-                assert!(!scans, "{step}: {statement}");
+                let short = ["wanted", "chosen"].into_iter().find(|name| statement.contains(name));
+                let scans = step.starts_with("SCAN ") && short.is_none_or(|name| !step[5..].starts_with(name));
+                let sorts = step.contains("TEMP B-TREE") && short.is_none();
+                assert!(!scans && !sorts, "{step}: {statement}");
             }
         }
     }

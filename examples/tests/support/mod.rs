@@ -1,0 +1,27 @@
+//! What the tests of the running programs share. They know the wire and the run contract, and none of the crates, so that
+//! a mistake the server and the client make together shows.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "every test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, and this is part of tests")]
+
+mod program;
+mod raw_client;
+mod topology;
+mod user;
+
+pub use program::{Outcome, run, run_with};
+pub use raw_client::{Frame, RawClient};
+pub use topology::{Chat, Ready, Topology};
+pub use user::{User, xor_password};
+
+use std::{future::Future, time::Duration};
+
+/// A hang is a failure; generous, because the machine may be busy with other tests.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The outcome of `work`, which must come within [`DEADLINE`].
+///
+/// # Panics
+/// When it does not.
+pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
+}

@@ -1,0 +1,133 @@
+use std::io;
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{User, in_time};
+
+/// A chat connection that knows the frame and nothing else: id and length, two bytes each, high byte first, then a body.
+#[derive(Debug)]
+pub struct RawClient {
+    stream: TcpStream,
+    received: Vec<u8>,
+    read_sizes: Vec<usize>,
+}
+
+/// A received frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    pub id: u16,
+    pub body: Value,
+}
+
+impl RawClient {
+    /// Connects; nothing is sent.
+    pub async fn connect(address: &str) -> Self {
+        let stream = in_time("connecting", TcpStream::connect(address)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, received: Vec::new(), read_sizes: Vec::new() }
+    }
+
+    /// Connects where the user's login reply says and logs in; returns the 1006 too.
+    pub async fn log_in(user: &User) -> (Self, Value) {
+        let mut client = Self::connect(&user.chat_address()).await;
+        let reply = client.log_in_as(user).await;
+        assert_eq!(reply["error"], 0, "{reply}");
+        (client, reply)
+    }
+
+    /// Sends 1005 and returns the body of the 1006, whatever it says.
+    pub async fn log_in_as(&mut self, user: &User) -> Value {
+        self.send(1005, &json!({ "uid": user.uid, "token": user.token })).await;
+        self.expect(1006).await
+    }
+
+    /// Sends one frame in one write.
+    pub async fn send(&mut self, id: u16, body: &Value) {
+        self.send_bytes(&encode(id, body.to_string().as_bytes())).await;
+    }
+
+    /// Sends these bytes as they are.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        in_time("sending", self.stream.write_all(bytes)).await.unwrap();
+    }
+
+    /// The next frame; `None` when the server closed the connection, in whatever way, between two frames.
+    pub async fn recv(&mut self) -> Option<Frame> {
+        in_time("receiving a frame", async {
+            loop {
+                if let Some(frame) = self.take_frame() {
+                    return Some(frame);
+                }
+                self.received.reserve(65_536);
+                let size = match self.stream.read_buf(&mut self.received).await {
+                    Ok(size) => size,
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                    Err(error) => panic!("receiving failed: {error}"),
+                };
+                if size == 0 {
+                    assert!(self.received.is_empty(), "the connection was closed within a frame");
+                    return None;
+                }
+                self.read_sizes.push(size);
+            }
+        })
+        .await
+    }
+
+    /// The body of the next frame, which must have this id.
+    pub async fn expect(&mut self, id: u16) -> Value {
+        let frame = self.recv().await.unwrap_or_else(|| panic!("closed, {id} was expected"));
+        assert_eq!(frame.id, id, "{frame:?}");
+        frame.body
+    }
+
+    /// The body of the next frame with this id; what comes before it is dropped.
+    pub async fn skip_to(&mut self, id: u16) -> Value {
+        loop {
+            let frame = self.recv().await.unwrap_or_else(|| panic!("closed, {id} was expected"));
+            if frame.id == id {
+                return frame.body;
+            }
+        }
+    }
+
+    /// That the server closes the connection without another frame.
+    pub async fn expect_closed(&mut self) {
+        assert_eq!(self.recv().await, None);
+    }
+
+    /// How many bytes each read from the socket returned since the last call: with pacing, whole frames, one each.
+    pub fn take_read_sizes(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.read_sizes)
+    }
+
+    /// Closes the sending half.
+    pub async fn shut_down(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    fn take_frame(&mut self) -> Option<Frame> {
+        let header = self.received.get(..4)?;
+        let id = u16::from_be_bytes([header[0], header[1]]);
+        let end = 4 + usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let body = serde_json::from_slice(self.received.get(4..end)?).unwrap();
+        self.received.drain(..end);
+        Some(Frame { id, body })
+    }
+}
+
+impl Frame {
+    /// The bytes of a frame with any body.
+    pub fn bytes(id: u16, body: &[u8]) -> Vec<u8> {
+        encode(id, body)
+    }
+}
+
+fn encode(id: u16, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap();
+    [&id.to_be_bytes(), &length.to_be_bytes(), body].concat()
+}

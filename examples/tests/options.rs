@@ -34,6 +34,7 @@ const OPTIONS: [&str; 20] = [
 async fn help_and_version_are_printed() {
     let help = run(&["--help"]).await;
     assert_eq!((help.status, help.stderr.as_str()), (Some(0), ""));
+    assert!(help.stdout.starts_with("Runs a whole UsChat installation"), "{}", help.stdout);
     for option in OPTIONS {
         assert!(help.stdout.contains(&format!("{option} ")) || help.stdout.contains(&format!("{option}[")), "{option}");
         let variable = option.replacen("--", "USCHAT_", 1).replace('-', "_").to_uppercase();

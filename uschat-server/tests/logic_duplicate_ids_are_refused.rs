@@ -1,5 +1,8 @@
 //! Two handlers for one id are refused when the LogicSystem is built, and the error names both.
 
+// Helpers too fail a test by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod session_app;
 
 use session_app::{Answer, App, Cx, Echo, Echoed};

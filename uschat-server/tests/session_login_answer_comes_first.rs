@@ -1,5 +1,8 @@
 //! The answer to a login is the first thing a client sees; pushes that came meanwhile follow it.
 
+// Helpers too fail a test by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod session_app;
 
 use std::time::Duration;
@@ -24,9 +27,9 @@ struct SlowLogin {
 /// Where the session is made the user's.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 enum When {
-    InTheHandler,
-    InTheHandlerThatDefers,
-    InWhatItDeferred,
+    Handler,
+    HandlerThatDefers,
+    DeferredAnswer,
 }
 
 impl Message for SlowLogin {
@@ -45,19 +48,19 @@ async fn slow_login(cx: Cx, SlowLogin { user, when }: SlowLogin) -> Answer<Logge
         Ok(())
     };
     match when {
-        When::InTheHandler => {
+        When::Handler => {
             enter(&cx)?;
             cx.opened(user).await;
             Ok(Reply::Now(LoggedIn(user)))
         }
-        When::InTheHandlerThatDefers => {
+        When::HandlerThatDefers => {
             enter(&cx)?;
             Ok(Reply::later(async move {
                 cx.opened(user).await;
                 Ok(LoggedIn(user))
             }))
         }
-        When::InWhatItDeferred => Ok(Reply::later(async move {
+        When::DeferredAnswer => Ok(Reply::later(async move {
             enter(&cx)?;
             cx.opened(user).await;
             Ok(LoggedIn(user))
@@ -82,24 +85,24 @@ async fn pushes_follow_the_answer(when: When) {
 
 #[tokio::test(start_paused = true)]
 async fn when_the_handler_logs_in() {
-    pushes_follow_the_answer(When::InTheHandler).await;
+    pushes_follow_the_answer(When::Handler).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_the_answer_is_deferred() {
-    pushes_follow_the_answer(When::InTheHandlerThatDefers).await;
+    pushes_follow_the_answer(When::HandlerThatDefers).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn when_what_the_handler_deferred_logs_in() {
-    pushes_follow_the_answer(When::InWhatItDeferred).await;
+    pushes_follow_the_answer(When::DeferredAnswer).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn answers_to_other_requests_do_not_let_pushes_go() {
     let fixture = serve_handlers(handlers().on_open(slow_login), SessionConfig::default());
     let mut client = testing::connect(&fixture.server);
-    client.send(&SlowLogin { user: 5, when: When::InTheHandlerThatDefers }).await;
+    client.send(&SlowLogin { user: 5, when: When::HandlerThatDefers }).await;
     client.send(&Tell(5)).await;
     client.send(&Echo(1)).await;
     assert_eq!(client.receive::<Echoed>().await, Echoed(1));
@@ -113,7 +116,7 @@ async fn a_full_queue_of_held_pushes_leaves_room_for_the_answer() {
     let config = SessionConfig { outbound_frames: 3, ..SessionConfig::default() };
     let fixture = serve_handlers(handlers().on_open(slow_login), config);
     let mut client = testing::connect(&fixture.server);
-    client.send(&SlowLogin { user: 5, when: When::InTheHandler }).await;
+    client.send(&SlowLogin { user: 5, when: When::Handler }).await;
     until(|| fixture.app.journal() == ["entered"]).await;
     for number in 0..3 {
         fixture.session(5).push(&Told(number)).unwrap();

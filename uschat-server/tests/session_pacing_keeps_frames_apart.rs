@@ -1,5 +1,8 @@
 //! A paced session: the first frame after a pause leaves at once, each further one a gap later, and waiting pushes merge.
 
+// Helpers too fail a test by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod session_app;
 
 use std::{any::Any, time::Duration};

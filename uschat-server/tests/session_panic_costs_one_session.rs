@@ -1,5 +1,8 @@
 //! A panic in a handler ends the session it served, and nothing else.
 
+// Helpers too fail a test by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod session_app;
 
 use std::future::Future;

@@ -1,6 +1,9 @@
 //! A session that a newer login replaced: out of routing before it is told, told once, closed after a grace period; what
 //! it sends meanwhile is not handled.
 
+// Helpers too fail a test by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod session_app;
 
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! Handlers of one session run one after another; what they deferred runs beside later requests and leaves in order.
 
+// Helpers too fail a test by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod session_app;
 
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! Without pacing, everything that waits goes into one write, up to 64 frames or 16 KiB.
 
+// Helpers too fail a test by panicking.
+#![allow(clippy::unwrap_used)]
+
 mod session_app;
 
 use std::{

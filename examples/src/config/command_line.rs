@@ -38,15 +38,15 @@ pub(super) fn keys() -> Vec<String> {
 }
 
 fn command() -> Command {
-    let command = Command::new("topology")
-        .version(env!("CARGO_PKG_VERSION"))
+    // The description last: the one of the options, which is for readers of the code, would replace it.
+    let command = Options::augment_args(Command::new("topology").version(env!("CARGO_PKG_VERSION")))
         .about("Runs a whole UsChat installation: gate, verification, status and chat servers")
         .after_help(
             "Each option is also an environment variable and a key of the --config file.\n\
              A flag goes before the environment, that before the file, that before the default.",
         );
     // A URL in the environment may hold a password, which the help would print.
-    Options::augment_args(command).mut_args(|arg| arg.hide_env_values(true))
+    command.mut_args(|arg| arg.hide_env_values(true))
 }
 
 /// Clap explains itself in many lines and quotes values, which may be passwords; this is one line without them.

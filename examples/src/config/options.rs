@@ -90,7 +90,7 @@ pub struct Options {
     #[arg(long, env = "USCHAT_DEV", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub dev: Option<bool>,
 
-    /// How long a login token is good for [default: 86400]
+    /// How long a login token is good for [default: 604800, a week]
     #[arg(long, env = "USCHAT_TOKEN_LIFETIME", value_name = "SECONDS")]
     pub token_lifetime: Option<u64>,
 

@@ -127,7 +127,7 @@ impl TryFrom<Options> for Settings {
             log: options.log.unwrap_or_default(),
             log_level,
             dev: options.dev.unwrap_or(false),
-            token_lifetime: seconds("--token-lifetime", options.token_lifetime, 86_400, 1..=31_536_000)?,
+            token_lifetime: seconds("--token-lifetime", options.token_lifetime, 604_800, 1..=31_536_000)?,
             code_lifetime: seconds("--code-lifetime", options.code_lifetime, 600, 1..=86_400)?,
             pacing_gap: within("--pacing-gap", options.pacing_gap.unwrap_or(20), 0..=1_000, "milliseconds")
                 .map(Duration::from_millis)?,

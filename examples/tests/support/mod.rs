@@ -3,13 +3,19 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "every test program uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, and this is part of tests")]
 
+mod friends;
+mod line_client;
 mod program;
 mod raw_client;
+mod rows;
 mod topology;
 mod user;
 
+pub use friends::{texts, without_times};
+pub use line_client::LineClient;
 pub use program::{Outcome, run, run_with};
 pub use raw_client::{Frame, RawClient};
+pub use rows::{ids_of, numbers_of, rows_of};
 pub use topology::{Chat, Ready, Topology};
 pub use user::{User, xor_password};
 

@@ -3,10 +3,10 @@ use std::io;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
-use super::{User, in_time};
+use super::{User, in_time, texts};
 
 /// A chat connection that knows the frame and nothing else: id and length, two bytes each, high byte first, then a body.
 #[derive(Debug)]
@@ -31,18 +31,64 @@ impl RawClient {
         Self { stream, received: Vec::new(), read_sizes: Vec::new() }
     }
 
+    /// The same with a receive buffer of about so many bytes, so that a client that does not read is soon noticed.
+    pub async fn connect_with_buffer(address: &str, bytes: u32) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(bytes).unwrap();
+        let stream = in_time("connecting", socket.connect(address.parse().unwrap())).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, received: Vec::new(), read_sizes: Vec::new() }
+    }
+
     /// Connects where the user's login reply says and logs in; returns the 1006 too.
     pub async fn log_in(user: &User) -> (Self, Value) {
-        let mut client = Self::connect(&user.chat_address()).await;
-        let reply = client.log_in_as(user).await;
+        Self::log_in_at(&user.chat_address(), user, &[]).await
+    }
+
+    /// Logs in as a client of our days does: several frames in one segment are welcome.
+    pub async fn log_in_coalesced(user: &User) -> Self {
+        Self::log_in_at(&user.chat_address(), user, &["coalesced"]).await.0
+    }
+
+    /// Logs in on any chat server, declaring these features; returns the 1006 too.
+    pub async fn log_in_at(address: &str, user: &User, features: &[&str]) -> (Self, Value) {
+        let mut client = Self::connect(address).await;
+        let reply = client.log_in_declaring(user, features).await;
         assert_eq!(reply["error"], 0, "{reply}");
         (client, reply)
     }
 
     /// Sends 1005 and returns the body of the 1006, whatever it says.
     pub async fn log_in_as(&mut self, user: &User) -> Value {
-        self.send(1005, &json!({ "uid": user.uid, "token": user.token })).await;
+        self.log_in_declaring(user, &[]).await
+    }
+
+    /// The same, declaring these features.
+    pub async fn log_in_declaring(&mut self, user: &User, features: &[&str]) -> Value {
+        let mut body = json!({ "uid": user.uid, "token": user.token });
+        if !features.is_empty() {
+            body["features"] = json!(features);
+        }
+        self.send(1005, &body).await;
         self.expect(1006).await
+    }
+
+    /// Sends a request and returns the next frame of the answer's id; what comes before it is dropped.
+    pub async fn ask(&mut self, id: u16, body: &Value) -> Value {
+        self.send(id, body).await;
+        self.skip_to(id + 1).await
+    }
+
+    /// Sends one text and returns the 1018, whatever it says.
+    pub async fn say(&mut self, to: &User, id: &str, content: &str) -> Value {
+        self.ask(1017, &texts(to.uid, &[(id, content)])).await
+    }
+
+    /// That the session lives and is in step: the next frame answers the heartbeat.
+    pub async fn assert_alive(&mut self) {
+        self.send(1023, &json!({})).await;
+        let answer = self.expect(1024).await;
+        assert_eq!(answer, json!({ "error": 0 }));
     }
 
     /// Sends one frame in one write.
@@ -55,24 +101,34 @@ impl RawClient {
         in_time("sending", self.stream.write_all(bytes)).await.unwrap();
     }
 
+    /// The same where the server may close meanwhile; false when it has.
+    pub async fn try_send_bytes(&mut self, bytes: &[u8]) -> bool {
+        in_time("sending", self.stream.write_all(bytes)).await.is_ok()
+    }
+
     /// The next frame; `None` when the server closed the connection, in whatever way, between two frames.
     pub async fn recv(&mut self) -> Option<Frame> {
+        let frame = self.recv_or_cut().await;
+        assert!(frame.is_some() || self.received.is_empty(), "the connection was closed within a frame");
+        frame
+    }
+
+    /// The same, when the connection may also end within a frame.
+    ///
+    /// Cancel safe.
+    pub async fn recv_or_cut(&mut self) -> Option<Frame> {
         in_time("receiving a frame", async {
             loop {
                 if let Some(frame) = self.take_frame() {
                     return Some(frame);
                 }
                 self.received.reserve(65_536);
-                let size = match self.stream.read_buf(&mut self.received).await {
-                    Ok(size) => size,
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+                match self.stream.read_buf(&mut self.received).await {
+                    Ok(0) => return None,
+                    Ok(size) => self.read_sizes.push(size),
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
                     Err(error) => panic!("receiving failed: {error}"),
-                };
-                if size == 0 {
-                    assert!(self.received.is_empty(), "the connection was closed within a frame");
-                    return None;
                 }
-                self.read_sizes.push(size);
             }
         })
         .await

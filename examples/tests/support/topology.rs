@@ -67,6 +67,8 @@ impl Topology {
     async fn spawn(mut command: Command, directory: Arc<TempDir>) -> Self {
         let log = File::options().create(true).append(true).open(log_path(directory.path())).unwrap();
         let ready_file = directory.path().join("ready.json");
+        // One that was killed has left its own.
+        let _ = std::fs::remove_file(&ready_file);
         command.arg("--ephemeral-ports").arg("--data-dir").arg(directory.path().join("data"));
         command.arg("--ready-file").arg(&ready_file).stdout(Stdio::null()).stderr(log);
         // A group of its own, so that a signal to the group does not reach the test.
@@ -126,6 +128,20 @@ impl Topology {
         let status = self.wait().await;
         assert_eq!(status, Some(0), "{}", self.log());
         self.directory
+    }
+
+    /// Ends it as a power cut does, and returns its directory.
+    pub async fn crash(mut self) -> Arc<TempDir> {
+        self.signal("KILL").await;
+        assert_eq!(self.wait().await, None, "a signal ended it");
+        self.directory
+    }
+
+    /// That nothing in the process has panicked so far.
+    #[track_caller]
+    pub fn assert_no_panic(&self) {
+        let log = self.log();
+        assert!(!log.contains("panic"), "{log}");
     }
 }
 

@@ -1,8 +1,9 @@
 //! Sessions: one connection each, any `AsyncRead + AsyncWrite`.
 //!
-//! One task a session runs three things side by side: the [reader](reader) takes frames and runs their handlers one after
-//! another, the [answers](answers) it deferred leave in order, and the [writer](writer) sends whatever waits in the
-//! [outbound queue](outbound) in as few writes as possible. Every queue and every wait has a bound, kept in [`SessionConfig`].
+//! One task a session runs three things side by side: `reader.rs` takes frames and runs their handlers one after another,
+//! `answers.rs` lets what they deferred leave in order, and `writer.rs` sends whatever waits in the queue of `outbound.rs` in
+//! as few writes as possible. `connection.rs` joins the three and sees to the end. Every queue and every wait has a bound,
+//! kept in [`SessionConfig`].
 
 mod answers;
 mod close_reason;

@@ -1,0 +1,152 @@
+//! A chat server on loopback over memory stores, and clients that speak frames.
+#![allow(dead_code, unreachable_pub, reason = "every test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails where its support does")]
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use uschat_proto::chat::UserId;
+use uschat_server::{
+    chat::{Chat, ChatConfig, ChatStores},
+    store::{
+        Accounts, Contacts, NewAccount, PasswordHash,
+        memory::{MemoryState, MemoryStore},
+        state::Tokens,
+    },
+};
+use uschat_wire::{FrameDecoder, Limits, MAX_BODY_LEN};
+
+/// A hang is a failure.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TOKEN: &str = "a-token";
+
+pub struct World {
+    pub store: Arc<MemoryStore>,
+    pub state: Arc<MemoryState>,
+}
+
+pub struct Running {
+    pub clients: SocketAddr,
+    pub peers: SocketAddr,
+    shutdown: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self { store: Arc::new(MemoryStore::new()), state: Arc::new(MemoryState::new()) }
+    }
+
+    pub fn stores(&self) -> ChatStores {
+        ChatStores {
+            accounts: self.store.clone(),
+            contacts: self.store.clone(),
+            conversations: self.store.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    pub async fn server(&self, name: &str) -> Running {
+        self.server_with(self.stores(), ChatConfig::new(name, "127.0.0.1")).await
+    }
+
+    pub async fn server_with(&self, stores: ChatStores, config: ChatConfig) -> Running {
+        let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peers = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let shutdown = CancellationToken::new();
+        let (clients_at, peers_at) = (clients.local_addr().unwrap(), peers.local_addr().unwrap());
+        let chat = Chat::new(config, stores).unwrap();
+        let task = tokio::spawn(chat.serve(clients, peers, shutdown.clone()));
+        Running { clients: clients_at, peers: peers_at, shutdown, task }
+    }
+
+    /// A user who may log in with [`TOKEN`].
+    pub async fn user(&self, name: &str) -> UserId {
+        let account = NewAccount {
+            name: name.into(),
+            email: format!("{name}@example.org"),
+            password: PasswordHash::new("not used here"),
+            icon: String::new(),
+        };
+        let uid = self.store.create(account).await.unwrap();
+        self.state.put_token(uid, TOKEN, Duration::from_secs(600)).await.unwrap();
+        uid
+    }
+
+    pub async fn friends(&self, one: UserId, other: UserId) {
+        self.store.apply(one, other, "", "").await.unwrap();
+        self.store.approve(other, one, "").await.unwrap();
+    }
+}
+
+impl Running {
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(PATIENCE, self.task).await.expect("the server should drain").unwrap().unwrap();
+    }
+
+    /// A client of this user, logged in, that reads frames in any grouping.
+    pub async fn log_in(&self, uid: UserId) -> Client {
+        let mut client = self.connect().await;
+        client.send(1005, &json!({"uid": uid, "token": TOKEN, "features": ["coalesced"]})).await;
+        assert_eq!(client.expect(1006).await["error"], 0);
+        client
+    }
+
+    pub async fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.clients).await.unwrap();
+        let decoder = FrameDecoder::new(Limits::default().max_body(MAX_BODY_LEN));
+        Client { stream, decoder, buffer: BytesMut::new() }
+    }
+}
+
+pub struct Client {
+    stream: TcpStream,
+    decoder: FrameDecoder,
+    buffer: BytesMut,
+}
+
+impl Client {
+    pub async fn send(&mut self, id: u16, body: &Value) {
+        let mut bytes = BytesMut::new();
+        uschat_wire::encode(id, body.to_string().as_bytes(), &mut bytes).unwrap();
+        self.stream.write_all(&bytes).await.unwrap();
+    }
+
+    /// The next frame, which must have this id.
+    pub async fn expect(&mut self, id: u16) -> Value {
+        let (got, body) = self.receive().await.expect("a frame should come before the end");
+        assert_eq!(got, id, "{body}");
+        body
+    }
+
+    pub async fn receive(&mut self) -> Option<(u16, Value)> {
+        loop {
+            if let Some(frame) = self.decoder.decode(&mut self.buffer).unwrap() {
+                return Some((frame.id, serde_json::from_slice(&frame.body).unwrap()));
+            }
+            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await;
+            if read.expect("something should come").unwrap() == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// Asks for a heartbeat: whatever comes before its answer was sent before.
+    pub async fn is_alive(&mut self) {
+        self.send(1023, &json!({})).await;
+        assert_eq!(self.expect(1024).await["error"], 0);
+    }
+}
+
+pub fn text(to: UserId, content: &str, client_id: &str) -> Value {
+    json!({"touid": to, "text_array": [{"content": content, "msgid": client_id}]})
+}

@@ -1,6 +1,8 @@
 //! Bodies that are not what a request needs: each is answered, the session lives, nobody else notices, nothing panics
 //! (PROTOCOL.md, "JSON" and "Answers").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use serde_json::{Value, json};

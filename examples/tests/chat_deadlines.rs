@@ -1,6 +1,8 @@
 //! Connections that hold a place without using it are closed in bounded time, and keep nobody out (PROTOCOL.md, "The chat
 //! connection").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! A server that is told to stop keeps what it acknowledged, says good-bye, and ends (PROTOCOL.md, "Drain").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! Frames however TCP cuts them, of every id and length (PROTOCOL.md, "Frames").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::time::{Duration, Instant};

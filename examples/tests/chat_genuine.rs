@@ -1,5 +1,7 @@
 //! Who says something is who logged in, and may say it (PROTOCOL.md, "Messages", "Become friends", "Texts", "Tokens").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::time::{Duration, Instant};

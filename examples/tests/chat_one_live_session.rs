@@ -1,5 +1,7 @@
 //! A user has one live session in the whole cluster, the latest (PROTOCOL.md, "One live session").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::time::{Duration, Instant};

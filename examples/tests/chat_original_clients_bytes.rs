@@ -1,6 +1,8 @@
 //! Requests as the original Qt clients write them, and texts of every kind, byte for byte (PROTOCOL.md, "Generations",
 //! "JSON" and "Texts").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! A client that has not said otherwise never finds two frames in one read (PROTOCOL.md, "Pacing").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Answers to pipelined requests: one each, those about conversations in the order of the requests (PROTOCOL.md, "Answers").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! A text is accepted once, however often it is sent, wherever, and whatever happened to the server (PROTOCOL.md, "Texts").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! A receiver who does not read costs nobody else anything (PROTOCOL.md, "The chat connection").
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Two strangers become friends and talk, on two servers and on one (PROTOCOL.md, "Log in" to "Texts"), field by field.
 
+#![allow(clippy::unwrap_used, reason = "tests only")]
+
 mod support;
 
 use serde_json::{Value, json};

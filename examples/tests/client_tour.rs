@@ -43,6 +43,7 @@ async fn a_newer_login_ends_the_older_client() {
     let answer = new.ask("login ada@example.org secret1!").await;
     assert_eq!(answer, "ok login 1001 ada (friends 0, applications 0)");
     assert_eq!(old.line().await.unwrap(), "replaced by a newer login");
+    assert!(old.line().await.unwrap().starts_with("disconnected: "));
     assert_eq!(new.ask("search ada").await, "ok search 1001 ada");
     // It does not come back by itself; it does when it is told to, and then it is the newer one.
     assert_eq!(old.ask("login ada@example.org secret1!").await, answer);
@@ -101,7 +102,7 @@ async fn strict_scripts_end_at_the_first_failure() {
         ("dance", "error usage "),
         ("say 1001 hello", "error 3001 "),
         ("login nobody@example.org x", "error 1009 "),
-        ("reset ada ada@example.org new 12345", "error 1003 "),
+        ("reset bob bob@example.org new 12345", "error 1003 "),
         ("wait text 0", "error timeout "),
         ("dev-code nobody@example.org", "error outbox "),
     ] {

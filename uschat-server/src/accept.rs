@@ -1,106 +1,57 @@
-//! The accept loop under every TCP server of this crate that speaks HTTP.
+//! Accepting connections, under every TCP server of this crate.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 /// What the process lacks (files, memory) is rarely back sooner, and spinning would take the processor from those who
 /// could give it back.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// What is left of the work after its tasks were told to abort: writes that must not be cut in half.
-const AFTER_ABORT: Duration = Duration::from_secs(1);
-
-/// Bounds of one listener.
-#[derive(Debug, Clone)]
-pub(crate) struct AcceptConfig {
-    /// Names the server in the log.
-    pub(crate) server: &'static str,
-    /// Connections at one time; more of them wait in the kernel's backlog.
-    pub(crate) max_connections: usize,
-    /// How long connections may go on after shutdown began.
-    pub(crate) drain: Duration,
-}
-
-/// What the tasks of one server share.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Tasks {
-    /// Everything that must have ended before the server has.
-    pub(crate) running: TaskTracker,
-    /// Finish what is under way and take nothing new.
-    pub(crate) drain: CancellationToken,
-    /// The deadline of draining has passed: end now.
-    pub(crate) abort: CancellationToken,
-}
-
-impl Tasks {
-    /// Spawns work that ends at once when the server gives up draining.
-    pub(crate) fn spawn_abortable<F>(&self, work: F)
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        self.running.spawn(self.abort.clone().run_until_cancelled_owned(work));
-    }
-}
-
-/// Accepts connections until `shutdown`, then drains them, and returns when none is left. Dropping the future aborts them.
-pub(crate) async fn accept_until<F, Fut>(
+/// The connections of one listener, no more at a time than there are places; more of them wait in the kernel's backlog.
+pub(crate) struct Accepting {
     listener: TcpListener,
-    config: &AcceptConfig,
-    tasks: Tasks,
-    shutdown: CancellationToken,
-    serve: F,
-) where
-    F: Fn(TcpStream, SocketAddr) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    let _abort_when_dropped = tasks.abort.clone().drop_guard();
-    shutdown.run_until_cancelled(accept(listener, config, &tasks, serve)).await;
-    tasks.drain.cancel();
-    tasks.running.close();
-    if timeout(config.drain, tasks.running.wait()).await.is_err() {
-        warn!(server = config.server, left = tasks.running.len(), "the drain deadline passed, aborting");
-        tasks.abort.cancel();
-        if timeout(AFTER_ABORT, tasks.running.wait()).await.is_err() {
-            warn!(server = config.server, left = tasks.running.len(), "work is left behind");
-        }
-    }
+    /// Names the server in the log.
+    server: &'static str,
+    places: Arc<Semaphore>,
+    /// Said once, until it works again.
+    failing: bool,
 }
 
-async fn accept<F, Fut>(listener: TcpListener, config: &AcceptConfig, tasks: &Tasks, serve: F)
-where
-    F: Fn(TcpStream, SocketAddr) -> Fut,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    let places = Arc::new(Semaphore::new(config.max_connections));
-    let mut failing = false;
-    // The semaphore is never closed; the loop ends by being dropped at shutdown.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                if std::mem::take(&mut failing) {
-                    info!(server = config.server, "accepting connections again");
+impl Accepting {
+    pub(crate) fn new(listener: TcpListener, server: &'static str, places: usize) -> Self {
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        Self { listener, server, places, failing: false }
+    }
+
+    /// The next one, with the place it takes until that is dropped. Cancel safe: a dropped future has accepted nothing.
+    pub(crate) async fn next(&mut self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+        loop {
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+                // Never closed.
+                return std::future::pending().await;
+            };
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    if std::mem::take(&mut self.failing) {
+                        info!(server = self.server, "accepting connections again");
+                    }
+                    return (stream, peer, place);
                 }
-                // Fails only on a connection that is gone already, which its first read will tell.
-                let _ = stream.set_nodelay(true);
-                let connection = serve(stream, peer);
-                tasks.spawn_abortable(async move {
-                    connection.await;
-                    drop(place);
-                });
-            }
-            Err(error) if concerns_one_connection(&error) => {}
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    warn!(server = config.server, %error, "cannot accept connections, pausing");
+                // The peer is gone before it was served; that is nobody else's matter.
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    metrics::counter!("uschat_accept_errors_total", "server" => self.server).increment(1);
+                    if !std::mem::replace(&mut self.failing, true) {
+                        warn!(server = self.server, %error, "cannot accept connections, pausing");
+                    }
+                    sleep(PAUSE_AFTER_ERROR).await;
                 }
-                sleep(PAUSE_AFTER_ERROR).await;
             }
         }
     }

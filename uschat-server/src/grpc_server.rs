@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body, codegen::Service, service::Routes, transport::server::TcpConnectInfo};
 use tracing::debug;
 
-use crate::accept::{AcceptConfig, Tasks, accept_until};
+use crate::connection_tasks::{AcceptConfig, Tasks, accept_until};
 
 /// The longest message our services decode: 1 MiB. Each generated server must be told
 /// (`max_decoding_message_size`), because the limit is not one of the connection.

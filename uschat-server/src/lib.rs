@@ -83,12 +83,13 @@
 //! | `status` | the status service: picks a chat server, mints tokens |
 //! | `chat` | the chat service |
 
-#[cfg(feature = "cluster")]
 mod accept;
 #[cfg(feature = "chat")]
 pub mod chat;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+#[cfg(feature = "cluster")]
+mod connection_tasks;
 #[cfg(any(feature = "gate", feature = "verify"))]
 mod email;
 #[cfg(feature = "gate")]

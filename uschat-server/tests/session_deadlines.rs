@@ -46,13 +46,15 @@ async fn a_peer_that_does_not_log_in_is_closed() {
     assert!((10..12).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
 }
 
-/// Always has more to say.
-struct Flood;
+/// Always has more to say, until the test has failed.
+struct Flood {
+    end: Instant,
+}
 
 impl AsyncRead for Flood {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let frames = [0, 99, 0, 0];
-        while buf.remaining() >= frames.len() {
+        while buf.remaining() >= frames.len() && Instant::now() < self.end {
             buf.put_slice(&frames);
         }
         Poll::Ready(Ok(()))
@@ -74,7 +76,8 @@ impl AsyncWrite for Flood {
 #[tokio::test]
 async fn a_flood_does_not_put_the_login_off() {
     let fixture = serve(SessionConfig { login: Duration::from_millis(50), ..SessionConfig::default() });
-    assert!(matches!(fixture.server.serve_connection(Flood, None).await, CloseReason::LoginDeadline));
+    let flood = Flood { end: Instant::now() + Duration::from_secs(5) };
+    assert!(matches!(fixture.server.serve_connection(flood, None).await, CloseReason::LoginDeadline));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use crate::{
     config::{Database, Settings},
@@ -11,6 +11,10 @@ pub(super) fn text(settings: &Settings, ready: &Ready) -> String {
     let mut text = format!("\nUsChat is ready. Stop it with Ctrl-C.\n\n  gate      {gate}\n");
     for chat in &ready.chats {
         line(&mut text, "chat", &format!("{} for clients, {} for peers ({})", chat.tcp, chat.grpc, chat.name));
+    }
+    if settings.bind.is_unspecified() && settings.advertise.parse::<IpAddr>().is_ok_and(|host| host.is_loopback()) {
+        let told = &settings.advertise;
+        line(&mut text, "", &format!("clients are told {told}, which only this machine reaches: say --advertise HOST"));
     }
     line(&mut text, "status", &ready.status);
     line(&mut text, "verify", &ready.verify);
@@ -76,5 +80,6 @@ mod tests {
         let bind = Some("0.0.0.0".parse().unwrap());
         let shown = text(&Settings::try_from(Options { bind, ..Options::default() }).unwrap(), &ready());
         assert!(!shown.contains("/dev/outbox"), "{shown}");
+        assert!(shown.contains("clients are told 127.0.0.1, which only this machine reaches"), "{shown}");
     }
 }

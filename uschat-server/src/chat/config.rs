@@ -11,7 +11,7 @@ pub struct ChatConfig {
     pub client_host: String,
     /// The port that clients are told; `None` means that of the listener.
     pub client_port: Option<u16>,
-    /// The host that peers are told to connect to.
+    /// The host that peers are told to connect to; an IPv6 address in brackets.
     pub peer_host: String,
     /// The bounds of sessions. Default: as [`SessionConfig`], paced with 20 ms for clients that do not say that they read
     /// several frames from one segment.

@@ -1,6 +1,6 @@
 //! The chat service: handlers on a LogicSystem for clients, gRPC for peers. PROTOCOL.md, "The chat connection".
 //!
-//! One file a message family, each with its handler; [`delivery`] brings what they have to say to users here and elsewhere.
+//! One file a message family, each with its handler; `delivery.rs` brings what they have to say to users here and elsewhere.
 
 mod app;
 mod config;

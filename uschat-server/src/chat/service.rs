@@ -90,8 +90,8 @@ impl Chat {
             peers_shutdown.cancel();
             served
         };
-        let peer_server =
-            grpc_server::serve(peers, self.peer_routes(), GrpcServerConfig::default(), peers_shutdown.clone());
+        let peer_config = GrpcServerConfig { drain: self.config.session.drain, ..GrpcServerConfig::default() };
+        let peer_server = grpc_server::serve(peers, self.peer_routes(), peer_config, peers_shutdown.clone());
         let (served, peers_served, ()) = tokio::join!(clients_and_mesh, peer_server, presence.run(shutdown.clone()));
         served.and(peers_served)
     }

@@ -68,7 +68,7 @@ pub use self::{
 use self::{endpoint::endpoint, passwords::Passwords};
 pub use crate::mail::Outbox;
 use crate::{
-    accept::{AcceptConfig, Tasks, accept_until},
+    connection_tasks::{AcceptConfig, Tasks, accept_until},
     keyed_lock::KeyedLocks,
     store::{Accounts, State, StoreError},
 };

@@ -15,18 +15,14 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{CloseReason, SessionConfig, Sessions, connection::Shared, counters::Counters};
-use crate::{Application, LogicSystem};
+use crate::{Application, LogicSystem, accept::Accepting};
 
-/// What the process lacks (files, memory) is rarely back sooner, and spinning would take the processor from the sessions
-/// that could give it back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// When the system looks whether a silent peer is still there, and how long it retries unacknowledged bytes.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -85,7 +81,7 @@ impl<A: Application> Server<A> {
     pub async fn listen_until(&self, listener: TcpListener, shutdown: impl Future) -> io::Result<()> {
         let address = listener.local_addr()?;
         let mut shutdown = pin!(shutdown);
-        let mut accepting = Accepting::new(listener, address, self.shared.config.connections);
+        let mut accepting = Accepting::new(listener, "sessions", self.shared.config.connections);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -116,50 +112,6 @@ impl<A: Application> Server<A> {
 impl<A: Application> fmt::Debug for Server<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("logic", &self.shared.logic).field("sessions", &self.shared.sessions).finish()
-    }
-}
-
-/// The connections of one listener, no more at a time than there are places.
-struct Accepting {
-    listener: TcpListener,
-    address: SocketAddr,
-    places: Arc<Semaphore>,
-    /// Said once, until it works again.
-    failing: bool,
-}
-
-impl Accepting {
-    fn new(listener: TcpListener, address: SocketAddr, places: usize) -> Self {
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { listener, address, places, failing: false }
-    }
-
-    /// The next one. Cancel safe: a dropped future has accepted nothing.
-    async fn next(&mut self) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-        let address = self.address;
-        loop {
-            let Ok(place) = self.places.clone().acquire_owned().await else {
-                // Never closed.
-                return std::future::pending().await;
-            };
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    if std::mem::take(&mut self.failing) {
-                        tracing::info!(%address, "accepting connections again");
-                    }
-                    return (stream, peer, place);
-                }
-                // The peer is gone before it was served; that concerns nobody else.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    metrics::counter!("uschat_accept_errors_total").increment(1);
-                    if !std::mem::replace(&mut self.failing, true) {
-                        tracing::warn!(%address, %error, "cannot accept connections, pausing");
-                    }
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
     }
 }
 

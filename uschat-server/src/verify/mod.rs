@@ -33,7 +33,7 @@ use uschat_proto::grpc::s1::varify_service_server::VarifyServiceServer;
 use self::service::Service;
 pub use crate::mail::{MailError, Mailer, Outbox};
 use crate::{
-    accept::Tasks,
+    connection_tasks::Tasks,
     grpc_server::{self, GrpcServerConfig, MAX_MESSAGE_BYTES},
     keyed_lock::KeyedLocks,
     store::State,

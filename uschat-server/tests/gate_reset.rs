@@ -47,12 +47,13 @@ async fn every_refusal_in_its_order() {
     world.register("bob").await;
     let error = async |body| world.error("/reset_pwd", body).await;
     assert_eq!(error(json!({ "user": "", "email": "ada", "passwd": "x" })).await, 1001);
-    assert_eq!(error(reset("", "ada@example.org", "another1", "wrong")).await, 3007);
+    assert_eq!(error(reset("", "nobody", "another1", "wrong")).await, 1003);
     assert_eq!(error(reset("bob", "ada@example.org", "another1", "wrong")).await, 1003);
     let code = world.code("ada@example.org").await;
     assert_eq!(error(reset("bob", "ada@example.org", "another1", "wrong")).await, 1004);
     assert_eq!(error(reset("bob", "ada@example.org", "another1", &code)).await, 1007, "another user's name");
     assert_eq!(error(reset("eve", "ada@example.org", "another1", &code)).await, 1007, "nobody's name");
+    assert_eq!(error(reset("ada", "ada@example.org", "", &code)).await, 3007);
     assert_eq!(error(reset("ada", "ada@example.org", "another1", &code)).await, 0, "the code was not spent");
 }
 

@@ -1,4 +1,4 @@
-//! What the fields of a request may be. Checked after the body was understood, before anything else.
+//! What the fields of a new account may be. Checked after the codes that the protocol fixes the order of.
 
 use uschat_proto::{ErrorCode, chat::xor_password};
 
@@ -7,8 +7,6 @@ use crate::email::is_email;
 const MAX_NAME_CHARS: usize = 64;
 const MAX_PASSWORD_BYTES: usize = 255;
 const MAX_ICON_BYTES: usize = 255;
-/// Ours have 6, those of original servers 4.
-const MAX_CODE_BYTES: usize = 64;
 
 pub(super) fn email(text: &str) -> Result<(), ErrorCode> {
     valid(is_email(text))
@@ -20,10 +18,6 @@ pub(super) fn name(text: &str) -> Result<(), ErrorCode> {
 
 pub(super) fn icon(text: &str) -> Result<(), ErrorCode> {
     valid(text.len() <= MAX_ICON_BYTES && !text.contains(char::is_control))
-}
-
-pub(super) fn code(text: &str) -> Result<(), ErrorCode> {
-    valid(text.len() <= MAX_CODE_BYTES)
 }
 
 /// Undoes the clients' transformation.

@@ -17,16 +17,13 @@ pub(super) async fn register(
     request: RegisterRequest,
 ) -> Result<RegisterReply, ErrorCode> {
     let RegisterRequest { user: name, email, passwd, confirm, varifycode: code, icon } = request;
-    fields::name(&name)?;
-    fields::email(&email)?;
-    fields::icon(&icon)?;
-    fields::code(&code)?;
-    let password = fields::password(&passwd)?;
     if passwd != confirm {
         return Err(ErrorCode::PASSWORDS_DIFFER);
     }
-
     gate.check_code(caller, &email, &code).await?;
+    fields::name(&name)?;
+    fields::icon(&icon)?;
+    let password = fields::password(&passwd)?;
     let password = gate.passwords.hash(password).await?;
 
     let account = NewAccount { name: name.clone(), email: email.clone(), password, icon: icon.clone() };

@@ -18,14 +18,10 @@ pub(super) async fn reset(
     request: ResetPasswordRequest,
 ) -> Result<ResetPasswordReply, ErrorCode> {
     let ResetPasswordRequest { user: name, email, passwd, varifycode: code } = request;
-    fields::name(&name)?;
-    fields::email(&email)?;
-    fields::code(&code)?;
-    let password = fields::password(&passwd)?;
-
     gate.check_code(caller, &email, &code).await?;
     let account = gate.accounts.by_name(&name).await.map_err(unavailable)?;
     let account = account.filter(|account| account.email == email).ok_or(ErrorCode::EMAIL_NOT_MATCHED)?;
+    let password = fields::password(&passwd)?;
     let password = gate.passwords.hash(password).await?;
 
     let replacing = replace(Arc::clone(&gate), account.profile.uid, password);

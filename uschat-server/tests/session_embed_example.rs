@@ -57,3 +57,10 @@ async fn two_users_meet() {
     drop((ann, bob, second));
     serving.await.unwrap();
 }
+
+#[test]
+fn the_readme_shows_it_as_it_is() {
+    let readme = include_str!("../../README.md").replace("\r\n", "\n");
+    let example = include_str!("../examples/embed.rs").replace("\r\n", "\n");
+    assert!(readme.contains(&format!("```rust\n{example}```\n")), "copy examples/embed.rs into README.md");
+}

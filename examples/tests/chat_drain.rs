@@ -42,7 +42,7 @@ async fn twenty_sessions_in_full_flow() {
     };
     let stranger = async {
         assert_eq!(stranger.expect(3002).await, json!({ "error": 0 }));
-        stranger.expect_closed().await;
+        stranger.expect_clean_end().await;
     };
     let (acknowledged, directory, ()) = tokio::join!(talking, stopping, stranger);
 
@@ -93,7 +93,7 @@ async fn talk_to_the_end(mut client: RawClient, friend: User, flowing: &Barrier)
             other => panic!("{other}: {body}"),
         }
     }
-    client.expect_closed().await;
+    client.expect_clean_end().await;
     acknowledged
 }
 

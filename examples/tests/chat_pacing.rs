@@ -48,8 +48,9 @@ async fn never_two_frames_in_one_read_whatever_happens_around() {
 
     let mut seen = Seen::default();
     while !seen.has(50, 100, strangers.len()) {
-        let segment = client.segment().await;
-        seen.note(one_frame(&segment), &ada, &cleo);
+        for frame in client.segment().await.frames() {
+            seen.note(frame, &ada, &cleo);
+        }
     }
     // 1006 left before the clock was started; the first frame after a pause leaves at once.
     let least = GAP * u32::try_from(seen.frames - 1).unwrap();
@@ -102,12 +103,29 @@ fn burst(to: &User, count: usize) -> Vec<u8> {
     (0..count).flat_map(frame).collect()
 }
 
-/// The frame that a segment is, no more and no less.
-#[track_caller]
-fn one_frame(segment: &[u8]) -> (u16, Value) {
-    let (id, body) = (u16::from_be_bytes([segment[0], segment[1]]), &segment[4..]);
-    assert_eq!(usize::from(u16::from_be_bytes([segment[2], segment[3]])), body.len(), "one whole frame, after id {id}");
-    (id, serde_json::from_slice(body).unwrap())
+/// What one read returned, and how long the system had kept the reading thread waiting for a core before.
+struct Segment {
+    bytes: Vec<u8>,
+    kept_waiting: Duration,
+}
+
+impl Segment {
+    /// The one frame it is; more only if the reader was kept from its core for as long as the server keeps them apart.
+    #[track_caller]
+    fn frames(&self) -> Vec<(u16, Value)> {
+        let mut frames = Vec::new();
+        let mut rest = self.bytes.as_slice();
+        while !rest.is_empty() {
+            let id = u16::from_be_bytes([rest[0], rest[1]]);
+            let end = 4 + usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+            assert!(rest.len() >= end, "whole frames: {id}");
+            frames.push((id, serde_json::from_slice(&rest[4..end]).unwrap()));
+            rest = &rest[end..];
+        }
+        let gaps = GAP * u32::try_from(frames.len() - 1).unwrap();
+        assert!(self.kept_waiting >= gaps * 9 / 10, "{} frames in one read: {frames:?}", frames.len());
+        frames
+    }
 }
 
 /// What the paced client was told.
@@ -155,7 +173,7 @@ impl Seen {
 /// A client that reads in a thread of its own and keeps reads apart: a runtime that is late would find more than was sent.
 struct SegmentClient {
     stream: TcpStream,
-    segments: mpsc::Receiver<Vec<u8>>,
+    segments: mpsc::Receiver<Segment>,
 }
 
 impl SegmentClient {
@@ -168,13 +186,17 @@ impl SegmentClient {
         stream.write_all(&Frame::bytes(1005, login.as_bytes())).unwrap();
         let mut buffer = vec![0; 65_536];
         let size = stream.read(&mut buffer).unwrap();
-        let (id, body) = one_frame(&buffer[..size]);
-        assert_eq!((id, &body["error"]), (1006, &json!(0)), "{body}");
+        let login = Segment { bytes: buffer[..size].to_vec(), kept_waiting: Duration::ZERO }.frames();
+        assert_eq!((login[0].0, &login[0].1["error"]), (1006, &json!(0)), "{login:?}");
         let (sender, segments) = mpsc::channel(1_024);
         let mut reading = stream.try_clone().unwrap();
         thread::spawn(move || {
-            while let Ok(size) = reading.read(&mut buffer) {
-                if size == 0 || sender.blocking_send(buffer[..size].to_vec()).is_err() {
+            let mut waited = waited_for_a_core();
+            while let Ok(size @ 1..) = reading.read(&mut buffer) {
+                let now = waited_for_a_core();
+                let segment = Segment { bytes: buffer[..size].to_vec(), kept_waiting: now - waited };
+                waited = now;
+                if sender.blocking_send(segment).is_err() {
                     break;
                 }
             }
@@ -187,9 +209,15 @@ impl SegmentClient {
     }
 
     /// What one read returned.
-    async fn segment(&mut self) -> Vec<u8> {
+    async fn segment(&mut self) -> Segment {
         support::in_time("a segment", self.segments.recv()).await.expect("the connection lives")
     }
+}
+
+/// How long this thread, ready to run, has waited for a core so far; nothing where the system does not tell.
+fn waited_for_a_core() -> Duration {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(schedstat.split(' ').nth(1).map_or(0, |nanoseconds| nanoseconds.parse().unwrap()))
 }
 
 /// Keeps two cores busy until it is dropped.

@@ -36,7 +36,7 @@ async fn a_retry_gets_the_first_result_and_is_told_once() {
         assert_eq!(refused["text_array"], json!([{ "content": content, "msgid": "id-1" }]));
     }
     assert_eq!(numbers_of(&one.say(&bob, "ID-1", "compared as bytes").await), [3]);
-    other.expect(1019).await;
+    assert_eq!(ids_of(&other.expect(1019).await), ["ID-1"], "of the retries nothing was told");
     assert_eq!(numbers_of(&other.say(&ada, "id-1", "hello").await), [4], "another sender's id is another id");
 }
 

@@ -79,12 +79,15 @@ async fn who_was_offline_finds_applications_and_friends_at_the_next_login() {
     assert_eq!(reply["friend_list"][0]["back"], "Bobby", "{reply}");
     assert_eq!(numbers_of(&one.say(&bob, "c1", "now I am").await), [3]);
 
-    // Approving twice gives the first result, and tells nobody again.
+    // Approving twice gives the first result, and tells nobody again; so does applying to a friend. What is told between
+    // two servers keeps its order, so the next frame shows it.
+    other.expect(1019).await;
     assert_eq!(other.ask(1013, &json!({ "touid": ada.uid })).await, approved);
-    // So does applying to a friend.
+    other.say(&ada, "c2", "still friends").await;
+    assert_eq!(numbers_of(&one.expect(1019).await), [4]);
     assert_eq!(one.ask(1009, &json!({ "touid": bob.uid })).await, json!({ "error": 0 }));
-    other.assert_alive().await;
-    one.assert_alive().await;
+    one.say(&bob, "c3", "for ever").await;
+    assert_eq!(numbers_of(&other.expect(1019).await), [5]);
 }
 
 /// Searches, applies and approves; afterwards their conversation has two texts.

@@ -156,6 +156,12 @@ impl RawClient {
         assert_eq!(self.recv().await, None);
     }
 
+    /// The same, and that it was an orderly end of the stream, no reset.
+    pub async fn expect_clean_end(&mut self) {
+        in_time("the end of the stream", self.stream.read_to_end(&mut self.received)).await.unwrap();
+        assert_eq!(self.received, b"");
+    }
+
     /// How many bytes each read from the socket returned since the last call: with pacing, whole frames, one each.
     pub fn take_read_sizes(&mut self) -> Vec<usize> {
         std::mem::take(&mut self.read_sizes)

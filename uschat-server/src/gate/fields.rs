@@ -51,8 +51,8 @@ mod tests {
     }
 
     #[test]
-    fn icons_and_codes_are_bounded() {
-        assert!(icon("").is_ok() && icon(":/res/head_1.jpg").is_ok() && code("").is_ok());
-        assert!(icon(&"a".repeat(256)).is_err() && icon("a\r").is_err() && code(&"a".repeat(65)).is_err());
+    fn icons_are_bounded() {
+        assert!(icon("").is_ok() && icon(":/res/head_1.jpg").is_ok());
+        assert!(icon(&"a".repeat(256)).is_err() && icon("a\r").is_err());
     }
 }

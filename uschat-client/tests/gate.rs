@@ -53,6 +53,17 @@ async fn a_login_sends_the_transformed_password_and_gives_a_ticket() {
 }
 
 #[tokio::test]
+async fn either_generation_of_gates_names_the_chat_server() {
+    for (host, port) in [("host", "port"), ("chathost", "chatport")] {
+        let reply = json!({"error": 0, "email": "a@b", "uid": 7, "token": "t", host: "chat.example", port: "8091"});
+        let (gate, serve) = gate("200 OK", reply.to_string()).await;
+        let (ticket, _) = within(async { tokio::join!(gate.log_in("a@b", "secret1!"), serve) }).await;
+        let ticket = ticket.unwrap();
+        assert_eq!((ticket.chat_host.as_str(), ticket.chat_port), ("chat.example", 8091));
+    }
+}
+
+#[tokio::test]
 async fn accounts_are_made_and_passwords_reset() {
     let (text, code) = (String::from, "c0de".to_string());
     let (gate1, serve) = gate("200 OK", r#"{"error":0,"email":"a@b"}"#.into()).await;
@@ -94,7 +105,9 @@ async fn refusals_and_nonsense_are_told_apart() {
     let cases: [(&str, String, Check); 7] = [
         ("200 OK", r#"{"error":1009}"#.into(), |e| matches!(e, GateError::Refused(ErrorCode::PASSWORD_INVALID))),
         ("200 OK", "hello".into(), |e| matches!(e, GateError::InvalidReply("not JSON"))),
-        ("200 OK", bad_port.to_string(), |e| matches!(e, GateError::InvalidReply("chatport is no port number"))),
+        ("200 OK", bad_port.to_string(), |e| {
+            matches!(e, GateError::InvalidReply("the chat server's port is no number"))
+        }),
         ("200 OK", bad_token.to_string(), |e| matches!(e, GateError::InvalidReply(_))),
         ("200 OK", " ".repeat(70_000), |e| matches!(e, GateError::InvalidReply("longer than 64 KiB"))),
         ("404 Not Found", "url not found\r\n".into(), |e| matches!(e, GateError::Status(404))),

@@ -60,6 +60,7 @@ pub async fn serve(listener: TcpListener, handle: PrometheusHandle, shutdown: Ca
                 }
                 Err(error) => {
                     warn!(%error, "cannot accept a scraper, pausing");
+                    // What the process lacks, files mostly, is rarely back sooner, and spinning would take the processor.
                     sleep(Duration::from_millis(100)).await;
                 }
             }

@@ -71,6 +71,7 @@ async fn whoever_holds_a_place_in_vain_is_closed_and_nobody_else_waits() {
             let mut client = RawClient::log_in_coalesced(&honest).await;
             client.assert_alive().await;
             took.push(begin.elapsed());
+            // Samples spread over the time the crowd stays, no synchronisation.
             sleep(Duration::from_secs(1)).await;
         }
         took.sort_unstable();

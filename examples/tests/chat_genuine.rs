@@ -144,6 +144,7 @@ async fn a_token_ends_and_its_session_goes_on() {
         }
         open = client;
         assert!(begin.elapsed() < DEADLINE, "the token is still good");
+        // The end of a lifetime is no event that a client is told.
         sleep(Duration::from_millis(50)).await;
     }
     open.assert_alive().await;

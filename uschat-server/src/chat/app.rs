@@ -13,7 +13,7 @@ use super::delivery::Delivery;
 use crate::{
     Application,
     session::{CloseReason, Session},
-    store::{Accounts, Contacts, Conversations, State, StoreError},
+    store::{Accounts, Contacts, Conversations, State, StoreError, state::ProfileCache},
 };
 
 /// The ports a chat server stores in.
@@ -78,12 +78,7 @@ impl Application for ChatApp {
 impl ChatApp {
     /// What anyone may know of a user, from the cache or the truth.
     pub(super) async fn profile(&self, uid: UserId) -> Result<Option<Profile>, StoreError> {
-        if let Some(profile) = self.stores.state.cached_profile(uid).await? {
-            return Ok(Some(profile));
-        }
-        let Some(account) = self.stores.accounts.by_uid(uid).await? else { return Ok(None) };
-        self.stores.state.cache_profile(&account.profile).await?;
-        Ok(Some(account.profile))
+        profile(&*self.stores.state, &*self.stores.accounts, uid).await
     }
 }
 
@@ -112,10 +107,64 @@ impl ChatSession {
     }
 }
 
+/// A cache that fails costs a look at the truth, never the request.
+async fn profile(
+    cache: &dyn ProfileCache,
+    accounts: &dyn Accounts,
+    uid: UserId,
+) -> Result<Option<Profile>, StoreError> {
+    match cache.cached_profile(uid).await {
+        Ok(Some(profile)) => return Ok(Some(profile)),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "the profile cache failed"),
+    }
+    let Some(account) = accounts.by_uid(uid).await? else { return Ok(None) };
+    if let Err(error) = cache.cache_profile(&account.profile).await {
+        tracing::warn!(%error, "the profile cache failed");
+    }
+    Ok(Some(account.profile))
+}
+
 /// The one place where failures of stores become codes: the cause goes to the log, the code to the client.
 pub(super) fn unavailable(doing: &'static str) -> impl Fn(StoreError) -> ErrorCode {
     move |error| {
         tracing::error!(doing, %error, "a store failed");
         ErrorCode::UNAVAILABLE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::store::{NewAccount, PasswordHash, memory::MemoryStore};
+
+    struct Gone;
+
+    #[async_trait]
+    impl ProfileCache for Gone {
+        async fn cached_profile(&self, _: UserId) -> Result<Option<Profile>, StoreError> {
+            Err(StoreError::unavailable("gone"))
+        }
+
+        async fn cache_profile(&self, _: &Profile) -> Result<(), StoreError> {
+            Err(StoreError::unavailable("gone"))
+        }
+
+        async fn forget_profile(&self, _: UserId) -> Result<(), StoreError> {
+            Err(StoreError::unavailable("gone"))
+        }
+    }
+
+    #[tokio::test]
+    async fn profiles_are_found_without_their_cache() {
+        let accounts = MemoryStore::new();
+        let (name, email) = ("ada".to_owned(), "ada@example.org".to_owned());
+        let account = NewAccount { name, email, password: PasswordHash::new("-"), icon: String::new() };
+        let uid = accounts.create(account).await.unwrap();
+        let found = profile(&Gone, &accounts, uid).await.unwrap();
+        assert_eq!(found.map(|profile| profile.name).as_deref(), Some("ada"));
+        assert_eq!(profile(&Gone, &accounts, UserId(7)).await.unwrap(), None);
     }
 }

@@ -8,7 +8,7 @@ use uschat_wire::Frame;
 
 use super::{app::ChatApp, text_push::TextPush, wire};
 use crate::{
-    cluster::{self, LocalDelivery, Members, PeerBus, PeerEvent},
+    cluster::{Delivered, LocalDelivery, Members, PeerBus, PeerEvent},
     session::{PushError, Session, Sessions},
 };
 
@@ -57,17 +57,17 @@ impl Delivery {
 }
 
 impl LocalDelivery for LocalSessions {
-    fn deliver(&self, to: UserId, event: PeerEvent) -> cluster::Delivery {
-        let Some(session) = self.0.of(&to) else { return cluster::Delivery::NotHere };
+    fn deliver(&self, to: UserId, event: PeerEvent) -> Delivered {
+        let Some(session) = self.0.of(&to) else { return Delivered::NotHere };
         if let PeerEvent::Kick { fence } = event {
             if session.state().fence() < fence {
                 self.replace(&session);
             }
-            return cluster::Delivery::Pushed;
+            return Delivered::Pushed;
         }
         match push(&session, to, event) {
-            Ok(()) => cluster::Delivery::Pushed,
-            Err(_) => cluster::Delivery::NotHere,
+            Ok(()) => Delivered::Pushed,
+            Err(_) => Delivered::NotHere,
         }
     }
 }

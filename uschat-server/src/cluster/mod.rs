@@ -13,4 +13,4 @@ pub use bus::{BusError, PeerBus};
 pub use event::PeerEvent;
 pub use members::Members;
 pub use mesh::{GrpcMesh, MeshConfig};
-pub use peer_service::{Delivery, LocalDelivery, PeerService};
+pub use peer_service::{Delivered, LocalDelivery, PeerService};

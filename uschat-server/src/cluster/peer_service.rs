@@ -12,12 +12,12 @@ use super::{PeerEvent, event_wire};
 /// Where events from peers end: the sessions of this server.
 pub trait LocalDelivery: Send + Sync + 'static {
     /// Tells the user if their session is here.
-    fn deliver(&self, to: UserId, event: PeerEvent) -> Delivery;
+    fn deliver(&self, to: UserId, event: PeerEvent) -> Delivered;
 }
 
 /// What became of an event on the server it was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum Delivered {
     /// It waits to be written to the user's session.
     Pushed,
     /// The user has no session here.
@@ -48,8 +48,8 @@ impl peer::peer_server::Peer for PeerService {
                 let outcome = match event_wire::from_wire(event) {
                     None => Outcome::Refused,
                     Some((to, event)) => match self.local.deliver(to, event) {
-                        Delivery::Pushed => Outcome::Delivered,
-                        Delivery::NotHere => Outcome::NotHere,
+                        Delivered::Pushed => Outcome::Delivered,
+                        Delivered::NotHere => Outcome::NotHere,
                     },
                 };
                 outcome.into()

@@ -152,6 +152,9 @@ impl Accounts for Failing {
     async fn set_password(&self, _: UserId, _: PasswordHash) -> Result<bool, StoreError> {
         Err(StoreError::unavailable("away"))
     }
+    async fn replace_password(&self, _: UserId, _: &PasswordHash, _: PasswordHash) -> Result<bool, StoreError> {
+        Err(StoreError::unavailable("away"))
+    }
     async fn next_fence(&self, _: UserId) -> Result<i64, StoreError> {
         Err(StoreError::unavailable("away"))
     }
@@ -207,6 +210,9 @@ impl Accounts for Slow {
     }
     async fn set_password(&self, uid: UserId, password: PasswordHash) -> Result<bool, StoreError> {
         self.store.set_password(uid, password).await
+    }
+    async fn replace_password(&self, uid: UserId, old: &PasswordHash, new: PasswordHash) -> Result<bool, StoreError> {
+        self.store.replace_password(uid, old, new).await
     }
     async fn next_fence(&self, uid: UserId) -> Result<i64, StoreError> {
         self.store.next_fence(uid).await

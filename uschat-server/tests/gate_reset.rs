@@ -100,6 +100,10 @@ impl Accounts for Meddling {
     async fn set_password(&self, uid: UserId, password: PasswordHash) -> Result<bool, StoreError> {
         if self.vanish { Ok(false) } else { self.store.set_password(uid, password).await }
     }
+    async fn replace_password(&self, uid: UserId, old: &PasswordHash, new: PasswordHash) -> Result<bool, StoreError> {
+        self.store.replace_password(uid, old, new).await
+    }
+
     async fn next_fence(&self, uid: UserId) -> Result<i64, StoreError> {
         self.store.next_fence(uid).await
     }

@@ -8,7 +8,7 @@ use uschat_pool::{
 };
 use uschat_server::{
     chat::{Chat, ChatConfig},
-    gate::{Gate, GateConfig, StatusClient, VerifyClient},
+    gate::{Gate, GateConfig, ReadOutbox, StatusClient, VerifyClient},
     grpc_server::GrpcServerConfig,
     session::{Pacing, SessionConfig},
     status::{Status, StatusConfig},
@@ -59,7 +59,7 @@ impl Services {
 
         let config = GateConfig {
             drain: settings.drain_deadline / 5,
-            outbox: settings.serves_outbox().then_some(outbox),
+            outbox: settings.serves_outbox().then(|| Arc::new(outbox) as Arc<dyn ReadOutbox>),
             ..GateConfig::default()
         };
         let (accounts, state) = (storage.stores.accounts.clone(), storage.stores.state.clone());

@@ -1,6 +1,6 @@
-use std::{thread::available_parallelism, time::Duration};
+use std::{sync::Arc, thread::available_parallelism, time::Duration};
 
-use crate::mail::Outbox;
+use crate::mail::ReadOutbox;
 
 /// Settings and limits of the gate.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct GateConfig {
     /// What the login reply calls the resource server's port. Default "9090".
     pub resource_port: String,
     /// Serves `GET /dev/outbox` from here. Whoever reaches that can take over accounts; default `None`.
-    pub outbox: Option<Outbox>,
+    pub outbox: Option<Arc<dyn ReadOutbox>>,
 }
 
 impl Default for GateConfig {

@@ -66,7 +66,7 @@ pub use self::{
     config::{AddressLimit, GateConfig, PasswordCost},
 };
 use self::{endpoint::endpoint, passwords::Passwords};
-pub use crate::mail::Outbox;
+pub use crate::mail::{Outbox, ReadOutbox};
 use crate::{
     connection_tasks::{AcceptConfig, Tasks, accept_until},
     keyed_lock::KeyedLocks,

@@ -1,6 +1,6 @@
 //! The routes without a JSON request: for people, scripts and tests.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use axum::{
     extract::Request,
@@ -9,9 +9,10 @@ use axum::{
 };
 use form_urlencoded::parse;
 use serde_json::json;
+use tracing::warn;
 
 use super::endpoint::json;
-use crate::mail::Outbox;
+use crate::mail::ReadOutbox;
 
 const TEXT: [(HeaderName, &str); 2] =
     [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
@@ -27,12 +28,16 @@ pub(super) async fn get_test(uri: Uri) -> Response {
 }
 
 /// `GET /dev/outbox?email=E`: the newest code mailed to an address.
-pub(super) async fn newest_mail(outbox: Outbox, request: Request) -> Response {
-    let email = parse(query(request.uri())).find(|(key, _)| key == "email").map(|(_, email)| email);
-    let mail = email.and_then(|email| outbox.newest(&email).map(|code| json!({ "email": email, "code": code })));
-    match mail {
-        Some(mail) => json(StatusCode::OK, &mail),
-        None => json(StatusCode::NOT_FOUND, &json!({ "error": "no mail was sent to this address" })),
+pub(super) async fn newest_mail(outbox: Arc<dyn ReadOutbox>, request: Request) -> Response {
+    let email = parse(query(request.uri())).find(|(key, _)| key == "email").map(|(_, email)| email.into_owned());
+    let email = email.unwrap_or_default();
+    match outbox.newest_code(&email).await {
+        Ok(Some(code)) => json(StatusCode::OK, &json!({ "email": email, "code": code })),
+        Ok(None) => json(StatusCode::NOT_FOUND, &json!({ "error": "no mail was sent to this address" })),
+        Err(error) => {
+            warn!(%error, "the outbox cannot be read");
+            json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": "the outbox cannot be read now" }))
+        }
     }
 }
 

@@ -24,6 +24,10 @@ pub trait Accounts: Send + Sync + 'static {
     /// Replaces the password; false when there is no such user.
     async fn set_password(&self, uid: UserId, password: PasswordHash) -> Result<bool, StoreError>;
 
+    /// Replaces the password if it still is `old`; false when it is another one by now, or there is no such user. Of two
+    /// concurrent calls with the same `old` one is told true.
+    async fn replace_password(&self, uid: UserId, old: &PasswordHash, new: PasswordHash) -> Result<bool, StoreError>;
+
     /// Takes the user's next fence: a number that is higher than any handed out for this user before, for ever.
     /// A session with a lower fence than another one of the same user has been replaced.
     async fn next_fence(&self, uid: UserId) -> Result<i64, StoreError>;

@@ -20,6 +20,8 @@ macro_rules! accounts_suite {
             concurrent_creates_get_distinct_uids
             a_new_password_replaces_the_old_one
             nobody_gets_no_password
+            a_password_is_replaced_only_if_it_is_the_expected_one
+            of_concurrent_replacements_one_counts
             fences_rise_for_each_user_alone
             concurrent_fences_are_distinct
         );
@@ -118,6 +120,33 @@ pub async fn a_new_password_replaces_the_old_one(stores: Stores) {
 
 pub async fn nobody_gets_no_password(stores: Stores) {
     assert!(!stores.accounts.set_password(UserId(1001), PasswordHash::new("hash")).await.unwrap());
+}
+
+pub async fn a_password_is_replaced_only_if_it_is_the_expected_one(stores: Stores) {
+    let uid = stores.user("ada").await;
+    let replace = async |uid, old: &str, new: &str| {
+        stores.accounts.replace_password(uid, &PasswordHash::new(old), PasswordHash::new(new)).await.unwrap()
+    };
+    assert!(!replace(uid, "hash of bob", "new").await);
+    assert!(!replace(uid, "HASH OF ADA", "new").await, "compared as bytes");
+    assert!(replace(uid, "hash of ada", "new").await);
+    assert!(!replace(uid, "hash of ada", "newer").await);
+    assert_eq!(stores.accounts.by_uid(uid).await.unwrap().unwrap().password, PasswordHash::new("new"));
+    assert!(!replace(UserId(uid.0 + 1), "", "new").await);
+}
+
+pub async fn of_concurrent_replacements_one_counts(stores: Stores) {
+    let uid = stores.user("ada").await;
+    let mut replacements = JoinSet::new();
+    for n in 0..16 {
+        let accounts = stores.accounts.clone();
+        replacements.spawn(async move {
+            let new = PasswordHash::new(format!("hash {n}"));
+            accounts.replace_password(uid, &PasswordHash::new("hash of ada"), new).await.unwrap()
+        });
+    }
+    let counted = replacements.join_all().await.into_iter().filter(|&replaced| replaced).count();
+    assert_eq!(counted, 1);
 }
 
 pub async fn fences_rise_for_each_user_alone(stores: Stores) {

@@ -62,7 +62,7 @@ pub(crate) async fn world_with<A: Accounts>(
 
     // Cheap hashes: what they cost is not what these tests are about.
     let password_cost = PasswordCost { memory_kib: 8, iterations: 1, ..PasswordCost::default() };
-    let config = GateConfig { password_cost, outbox: Some(outbox.clone()), ..config };
+    let config = GateConfig { password_cost, outbox: Some(Arc::new(outbox.clone())), ..config };
     let (verify, status) = (VerifyClient::new(shared(verify)), StatusClient::new(shared(status)));
     let gate = Gate::new(config, wrap(store.clone()), state.clone(), verify, status).unwrap();
     let (listener, address) = listen().await;

@@ -46,6 +46,12 @@ impl Accounts for MemoryStore {
         Ok(account.map(|account| account.password = password).is_some())
     }
 
+    async fn replace_password(&self, uid: UserId, old: &PasswordHash, new: PasswordHash) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let account = Tables::index(uid).and_then(|index| tables.accounts.get_mut(index));
+        Ok(account.filter(|account| account.password == *old).map(|account| account.password = new).is_some())
+    }
+
     async fn next_fence(&self, uid: UserId) -> Result<i64, StoreError> {
         let mut tables = self.tables();
         let fence = tables.fences.entry(uid).or_default();

@@ -15,10 +15,11 @@ const TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM user WHERE email = ?1), EXISTS
 const NEXT_UID: &str = "UPDATE user_id SET id = id + 1 RETURNING id";
 const INSERT: &str = "INSERT INTO user (uid, name, nick, email, pwd, icon) VALUES (?1, ?2, ?2, ?3, ?4, ?5)";
 const SET_PASSWORD: &str = "UPDATE user SET pwd = ?2 WHERE uid = ?1";
+const REPLACE_PASSWORD: &str = "UPDATE user SET pwd = ?3 WHERE uid = ?1 AND pwd = ?2";
 const NEXT_FENCE: &str = "INSERT INTO user_fence (uid, fence) VALUES (?1, 1) ON CONFLICT (uid) DO UPDATE SET fence = fence + 1 RETURNING fence";
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[BY_EMAIL, BY_UID, BY_NAME, SET_PASSWORD];
+pub(super) const LOOK_UPS: &[&str] = &[BY_EMAIL, BY_UID, BY_NAME, SET_PASSWORD, REPLACE_PASSWORD];
 
 #[async_trait]
 impl Accounts for SqliteStore {
@@ -48,6 +49,14 @@ impl Accounts for SqliteStore {
         let mut writer = self.database.writer().await?;
         let mut transaction = begin(&mut writer).await?;
         let update = sqlx::query(SET_PASSWORD).bind(uid.0).bind(password.expose());
+        let updated = update.execute(&mut *transaction).await;
+        end(transaction, updated.map(|done| done.rows_affected() == 1).map_err(failed)).await
+    }
+
+    async fn replace_password(&self, uid: UserId, old: &PasswordHash, new: PasswordHash) -> Result<bool, StoreError> {
+        let mut writer = self.database.writer().await?;
+        let mut transaction = begin(&mut writer).await?;
+        let update = sqlx::query(REPLACE_PASSWORD).bind(uid.0).bind(old.expose()).bind(new.expose());
         let updated = update.execute(&mut *transaction).await;
         end(transaction, updated.map(|done| done.rows_affected() == 1).map_err(failed)).await
     }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::OriginalPeer;
 use crate::session::{Pacing, SessionConfig};
 
 /// Who a chat server is, and its bounds.
@@ -20,6 +21,13 @@ pub struct ChatConfig {
     pub heartbeat: Duration,
     /// How long it counts as alive, and its users as online, without doing so. Default 10 s.
     pub lease: Duration,
+    /// Original chat servers of the first season in the same cluster. Default none.
+    ///
+    /// What a user on one of them is to be told goes to it over `message.ChatService`: PROTOCOL.md, "Beside original
+    /// servers". Names must differ from each other's and from those of our servers: one that equals this server's is refused
+    /// by [`Chat::new`](super::Chat::new); of another living server of ours with the same name, that server counts, and a
+    /// warning is logged once.
+    pub originals: Vec<OriginalPeer>,
 }
 
 impl ChatConfig {
@@ -34,6 +42,7 @@ impl ChatConfig {
             session: SessionConfig { pacing: Pacing::Gap(Duration::from_millis(20)), ..SessionConfig::default() },
             heartbeat: Duration::from_secs(2),
             lease: Duration::from_secs(10),
+            originals: Vec::new(),
         }
     }
 }

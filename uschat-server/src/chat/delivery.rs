@@ -1,22 +1,19 @@
-use std::sync::Arc;
-
 use uschat_proto::{
     ErrorCode, Message,
     chat::{AddFriendNotice, ApproveFriendNotice, KickNotice, UserId},
 };
 use uschat_wire::Frame;
 
-use super::{app::ChatApp, text_push::TextPush, wire};
+use super::{app::ChatApp, peers::Peers, text_push::TextPush, wire};
 use crate::{
-    cluster::{Delivered, LocalDelivery, Members, PeerBus, PeerEvent},
+    cluster::{Delivered, LocalDelivery, PeerEvent},
     session::{PushError, Session, Sessions},
 };
 
-/// Brings events to users: to their session here, or over the bus to the server that holds it.
+/// Brings events to users: to their session here, or to the server that holds it.
 pub(super) struct Delivery {
     pub(super) name: String,
-    pub(super) members: Members,
-    pub(super) bus: Arc<dyn PeerBus>,
+    pub(super) peers: Peers,
 }
 
 /// The sessions of this server as the end of events, whoever they come from.
@@ -26,7 +23,7 @@ impl Delivery {
     /// Tells a user, wherever they are; whoever is offline finds it in the store. Never waits for a peer, only for the
     /// state to say who holds the user.
     pub(super) async fn tell(&self, sessions: &Sessions<ChatApp>, to: UserId, event: PeerEvent) {
-        let holder = match self.members.holder(to).await {
+        let holder = match self.peers.members.holder(to).await {
             Ok(Some(holder)) => holder,
             Ok(None) => return,
             Err(error) => {
@@ -38,20 +35,24 @@ impl Delivery {
         if holder.server == self.name {
             LocalSessions(sessions.clone()).deliver(to, event);
         } else {
-            self.tell_peer(&holder.server, to, event).await;
+            self.peers.tell(&holder.server, to, event).await;
         }
     }
 
-    /// Tells the server of this name.
-    pub(super) async fn tell_peer(&self, server: &str, to: UserId, event: PeerEvent) {
-        let sent = match self.members.server(server).await {
-            Ok(Some(peer)) => self.bus.send(&peer, to, event).map_err(|error| error.to_string()),
-            Ok(None) => Err("no living server has this name".into()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = sent {
-            metrics::counter!("uschat_peer_events_lost_total").increment(1);
-            tracing::warn!(peer = server, %to, error, "cannot tell a peer");
+    /// Tells a user of whom a peer said that they are here. Whoever has moved meanwhile is told over our mesh: a server of
+    /// ours passes nothing on, and an original is not told what an original said, so an event goes one hop at most.
+    pub(super) async fn tell_here(&self, sessions: &Sessions<ChatApp>, to: UserId, event: PeerEvent) {
+        if sessions.of(&to).is_some() {
+            LocalSessions(sessions.clone()).deliver(to, event);
+            return;
+        }
+        match self.peers.members.holder(to).await {
+            Ok(Some(holder)) if holder.server != self.name => {
+                self.peers.tell_ours(&holder.server, to, event).await;
+            }
+            // Offline, or about to log in here: the store has it.
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%to, %error, "cannot ask who holds a user that is not here"),
         }
     }
 }

@@ -77,7 +77,7 @@ async fn take_over(cx: &Context<ChatApp>, uid: UserId) -> Result<(), ErrorCode> 
         Err(LogInError::Superseded) => return Err(ErrorCode::UNAVAILABLE),
     }
     if let Some(previous) = previous.filter(|previous| previous.server != cx.name) {
-        cx.delivery.tell_peer(&previous.server, uid, PeerEvent::Kick { fence }).await;
+        cx.delivery.peers.tell(&previous.server, uid, PeerEvent::Kick { fence }).await;
     }
     Ok(())
 }

@@ -9,7 +9,9 @@ mod friend_apply;
 mod friend_approve;
 mod heartbeat;
 mod login;
+mod original_peer;
 mod originals;
+mod peers;
 mod presence;
 mod search;
 mod service;
@@ -19,4 +21,5 @@ mod wire;
 
 pub use app::ChatStores;
 pub use config::ChatConfig;
-pub use service::Chat;
+pub use original_peer::{OriginalPeer, OriginalPeerError};
+pub use service::{Chat, ChatError};

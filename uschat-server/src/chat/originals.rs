@@ -1,9 +1,10 @@
 //! `message.ChatService` as the first-season servers call it: an original peer tells something to a user of ours.
 //! PROTOCOL.md, "Beside original servers".
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status};
 use uschat_proto::{
     ErrorCode,
@@ -13,25 +14,60 @@ use uschat_proto::{
 
 use super::{
     app::{ChatApp, unavailable},
-    delivery::LocalSessions,
     text::{check, code_of, new_text, now},
 };
 use crate::{
-    cluster::{LocalDelivery, PeerEvent},
+    cluster::PeerEvent,
+    connection_tasks::Tasks,
     session::Sessions,
     store::{NOW_FRIENDS, NewText, NewTexts, StoredTexts},
 };
 
+/// How long an original waits for an answer. It sets no deadline itself, and calls from the one thread that serves all of its
+/// users: a store that hangs here must not hang them for ever.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long the work may go on after that: what is stored late is still told.
+const FINISH: Duration = Duration::from_secs(30);
+/// Calls that are worked on at one time. Each original makes one after the other.
+const AT_A_TIME: usize = 256;
+
 /// Hands what original peers say to the sessions of this server.
+#[derive(Clone)]
 pub(super) struct Originals {
-    pub(super) app: Arc<ChatApp>,
-    pub(super) sessions: Sessions<ChatApp>,
+    app: Arc<ChatApp>,
+    sessions: Sessions<ChatApp>,
+    at_work: Arc<Semaphore>,
+    tasks: Tasks,
 }
 
 impl Originals {
-    fn deliver(&self, to: UserId, event: PeerEvent) {
-        // Whoever is not here finds it in the store.
-        LocalSessions(self.sessions.clone()).deliver(to, event);
+    /// `tasks` are those of the server it is called through, which drains them.
+    pub(super) fn new(app: Arc<ChatApp>, sessions: Sessions<ChatApp>, tasks: Tasks) -> Self {
+        Self { app, sessions, at_work: Arc::new(Semaphore::new(AT_A_TIME)), tasks }
+    }
+
+    /// The `error` of a reply, within the deadline. The work goes on without whoever called: texts that were stored are to
+    /// reach their receiver also when the caller died, or would not wait.
+    async fn error(&self, work: impl Future<Output = Result<(), ErrorCode>> + Send + 'static) -> i32 {
+        let Ok(permit) = self.at_work.clone().try_acquire_owned() else { return ErrorCode::OVERLOADED.0 };
+        let work = async move {
+            let _permit = permit;
+            timeout(FINISH, work).await.unwrap_or(Err(ErrorCode::UNAVAILABLE))
+        };
+        let work = self.tasks.running.spawn(self.tasks.abort.clone().run_until_cancelled_owned(work));
+        let outcome = match timeout(ANSWER, work).await {
+            Ok(Ok(Some(outcome))) => outcome,
+            _ => {
+                tracing::error!("what an original server said could not be dealt with in time");
+                Err(ErrorCode::UNAVAILABLE)
+            }
+        };
+        outcome.err().unwrap_or_default().0
+    }
+
+    /// Whoever is nowhere finds it in the store.
+    async fn tell(&self, to: UserId, event: PeerEvent) {
+        self.app.delivery.tell_here(&self.sessions, to, event).await;
     }
 
     /// Texts of an original's user are stored, numbered and deduplicated on arrival like anyone's.
@@ -40,8 +76,8 @@ impl Originals {
         self.app.stores.conversations.submit(request).await.map_err(code_of)
     }
 
-    async fn said(&self, sender: UserId, receiver: UserId, texts: &[TextItem]) -> Result<(), ErrorCode> {
-        check(texts)?;
+    async fn said(self, sender: UserId, receiver: UserId, texts: Vec<TextItem>) -> Result<(), ErrorCode> {
+        check(&texts)?;
         if texts.is_empty() {
             // A later dialect's request looks like this one without texts: what it carried must not count as delivered.
             return Err(ErrorCode::INVALID_PAYLOAD);
@@ -49,19 +85,24 @@ impl Originals {
         let stored = self.store(sender, receiver, texts.iter().map(new_text).collect()).await?;
         let texts = stored.fresh_texts();
         if !texts.is_empty() {
-            self.deliver(receiver, PeerEvent::Texts { sender, thread: stored.thread, texts });
+            self.tell(receiver, PeerEvent::Texts { sender, thread: stored.thread, texts }).await;
         }
         Ok(())
     }
 
-    async fn approved(&self, approver: UserId, applicant: UserId) -> Result<(), ErrorCode> {
+    async fn approved(self, approver: UserId, applicant: UserId) -> Result<(), ErrorCode> {
         let profile = self.app.profile(approver).await.map_err(unavailable("reading a profile"))?;
         let profile = profile.ok_or(ErrorCode::UID_INVALID)?;
         // A client id of ours makes the line a single one however often the peer says so.
         let client_id = Some(format!("friends-{approver}-{applicant}"));
         let line = NewText { client_id, content: NOW_FRIENDS.into() };
         let stored = self.store(approver, applicant, vec![line]).await?;
-        self.deliver(applicant, PeerEvent::FriendApproved { approver: profile, texts: stored.texts });
+        self.tell(applicant, PeerEvent::FriendApproved { approver: profile, texts: stored.texts }).await;
+        Ok(())
+    }
+
+    async fn applied(self, to: UserId, applicant: Profile, introduction: String) -> Result<(), ErrorCode> {
+        self.tell(to, PeerEvent::FriendApplied { applicant, introduction }).await;
         Ok(())
     }
 }
@@ -73,16 +114,17 @@ impl ChatService for Originals {
         request: Request<s1::AddFriendReq>,
     ) -> Result<Response<s1::AddFriendRsp>, Status> {
         let request = request.into_inner();
+        let (applyuid, touid) = (request.applyuid, request.touid);
         let applicant = Profile {
-            uid: UserId(request.applyuid),
+            uid: UserId(applyuid),
             name: request.name.clone(),
             nick: request.nick,
             desc: String::new(),
             sex: request.sex,
             icon: request.icon,
         };
-        self.deliver(UserId(request.touid), PeerEvent::FriendApplied { applicant, introduction: request.name });
-        Ok(Response::new(s1::AddFriendRsp { error: 0, applyuid: request.applyuid, touid: request.touid }))
+        let error = self.error(self.clone().applied(UserId(touid), applicant, request.name)).await;
+        Ok(Response::new(s1::AddFriendRsp { error, applyuid, touid }))
     }
 
     async fn notify_auth_friend(
@@ -90,8 +132,8 @@ impl ChatService for Originals {
         request: Request<s1::AuthFriendReq>,
     ) -> Result<Response<s1::AuthFriendRsp>, Status> {
         let s1::AuthFriendReq { fromuid, touid } = request.into_inner();
-        let outcome = self.approved(UserId(fromuid), UserId(touid)).await;
-        Ok(Response::new(s1::AuthFriendRsp { error: number(outcome), fromuid, touid }))
+        let error = self.error(self.clone().approved(UserId(fromuid), UserId(touid))).await;
+        Ok(Response::new(s1::AuthFriendRsp { error, fromuid, touid }))
     }
 
     async fn notify_text_chat_msg(
@@ -99,13 +141,12 @@ impl ChatService for Originals {
         request: Request<s1::TextChatMsgReq>,
     ) -> Result<Response<s1::TextChatMsgRsp>, Status> {
         let s1::TextChatMsgReq { fromuid, touid, textmsgs } = request.into_inner();
-        let (sender, receiver) = (UserId(fromuid), UserId(touid));
-        let texts: Vec<_> = textmsgs
+        let texts = textmsgs
             .iter()
             .map(|text| TextItem { content: text.msgcontent.clone(), msgid: Some(text.msgid.clone()), unique_id: None })
             .collect();
-        let outcome = self.said(sender, receiver, &texts).await;
-        Ok(Response::new(s1::TextChatMsgRsp { error: number(outcome), fromuid, touid, textmsgs }))
+        let error = self.error(self.clone().said(UserId(fromuid), UserId(touid), texts)).await;
+        Ok(Response::new(s1::TextChatMsgRsp { error, fromuid, touid, textmsgs }))
     }
 
     async fn rply_add_friend(&self, _: Request<s1::RplyFriendReq>) -> Result<Response<s1::RplyFriendRsp>, Status> {
@@ -117,6 +158,70 @@ impl ChatService for Originals {
     }
 }
 
-fn number(outcome: Result<(), ErrorCode>) -> i32 {
-    outcome.err().unwrap_or_default().0
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        sync::{mpsc, oneshot},
+        time::Instant,
+    };
+    use uschat_proto::chat::{MessageKey, ThreadId};
+
+    use super::*;
+    use crate::{
+        chat::{Chat, ChatConfig, ChatStores},
+        store::{
+            Conversations, Receipt, StoreError, StoredText, SubmitError,
+            memory::{MemoryState, MemoryStore},
+        },
+    };
+
+    type Outcome = oneshot::Sender<Result<StoredTexts, SubmitError>>;
+
+    /// Answers when the test says so.
+    struct Hung(mpsc::UnboundedSender<Outcome>);
+
+    #[async_trait]
+    impl Conversations for Hung {
+        fn submit(&self, _: NewTexts) -> Receipt {
+            let (outcome, receipt) = oneshot::channel();
+            let _ = self.0.send(outcome);
+            Receipt::waiting(receipt)
+        }
+
+        async fn history(&self, _: ThreadId, _: MessageKey, _: usize) -> Result<Vec<StoredText>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn private_thread(&self, _: UserId, _: UserId) -> Result<Option<ThreadId>, StoreError> {
+            Ok(None)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_is_an_error_within_the_deadline() {
+        let (hung, mut outcomes) = mpsc::unbounded_channel();
+        let store = Arc::new(MemoryStore::new());
+        let stores = ChatStores {
+            accounts: store.clone(),
+            contacts: store,
+            conversations: Arc::new(Hung(hung)),
+            state: Arc::new(MemoryState::new()),
+        };
+        let originals = Chat::new(ChatConfig::new("ours", "127.0.0.1"), stores).unwrap().originals(Tasks::default());
+        let text = s1::TextChatData { msgid: "{1}".into(), msgcontent: "hello".into() };
+        let request = s1::TextChatMsgReq { fromuid: 1001, touid: 1002, textmsgs: vec![text] };
+
+        let begun = Instant::now();
+        let response = originals.notify_text_chat_msg(Request::new(request)).await.unwrap().into_inner();
+        assert_eq!((response.error, begun.elapsed()), (ErrorCode::UNAVAILABLE.0, ANSWER));
+        assert_eq!(response.textmsgs.len(), 1);
+
+        // The text may still be stored, and somebody is there to tell its receiver; but not for ever.
+        let outcome = outcomes.recv().await.unwrap();
+        assert!(!outcome.is_closed());
+        assert_eq!(originals.at_work.available_permits(), AT_A_TIME - 1);
+        tokio::time::sleep_until(begun + FINISH).await;
+        let _all = originals.at_work.acquire_many(AT_A_TIME as u32).await.unwrap();
+        assert!(outcome.is_closed());
+    }
 }

@@ -10,21 +10,24 @@ use uschat_proto::{
 };
 
 use super::{
-    ChatConfig, ChatStores,
+    ChatConfig, ChatStores, OriginalPeerError,
     app::ChatApp,
     delivery::{Delivery, LocalSessions},
     friend_apply::add_friend,
     friend_approve::approve_friend,
     heartbeat::heartbeat,
     login::log_in,
+    original_peer,
     originals::Originals,
+    peers::Peers,
     presence::Presence,
     search::search_user,
     text::text_chat,
 };
 use crate::{
     Context, LogicSystem,
-    cluster::{GrpcMesh, Members, MeshConfig, PeerService},
+    cluster::{Members, MeshConfig, PeerService},
+    connection_tasks::Tasks,
     grpc_server::{self, GrpcServerConfig, MAX_MESSAGE_BYTES},
     logic::BuildError,
     session::Server,
@@ -40,22 +43,34 @@ pub struct Chat {
     boot_id: u64,
     app: Arc<ChatApp>,
     server: Server<ChatApp>,
-    mesh: Arc<GrpcMesh>,
+}
+
+/// Why there is no chat server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatError {
+    /// [`ChatConfig::originals`] makes no sense. The configuration is at fault.
+    #[error(transparent)]
+    Originals(#[from] OriginalPeerError),
+    /// Two handlers of this crate claim one id: a fault of the crate.
+    #[error(transparent)]
+    Handlers(#[from] BuildError),
 }
 
 impl Chat {
     /// Joins the stores with the handlers. Nothing runs before [`Chat::serve`].
     ///
     /// # Errors
-    /// Never, unless two handlers of this crate claim one id.
-    pub fn new(config: ChatConfig, stores: ChatStores) -> Result<Self, BuildError> {
+    /// When the list of originals has an unusable name or address.
+    pub fn new(config: ChatConfig, stores: ChatStores) -> Result<Self, ChatError> {
+        original_peer::check(&config.name, &config.originals)?;
         let boot_id = rand::random();
-        let mesh = Arc::new(GrpcMesh::new(MeshConfig::new(&config.name, boot_id)));
-        let delivery =
-            Delivery { name: config.name.clone(), members: Members::new(stores.state.clone()), bus: mesh.clone() };
+        let mesh = MeshConfig::new(&config.name, boot_id);
+        let peers = Peers::new(Members::new(stores.state.clone()), mesh, &config.originals);
+        let delivery = Delivery { name: config.name.clone(), peers };
         let app = Arc::new(ChatApp { name: config.name.clone(), stores, delivery, lease: config.lease });
         let server = Server::new(app.clone(), handlers()?, config.session.clone());
-        Ok(Self { config, boot_id, app, server, mesh })
+        Ok(Self { config, boot_id, app, server })
     }
 
     /// Serves clients and peers until `shutdown`, then drains: clients first, then what waits for peers. The server is
@@ -83,25 +98,30 @@ impl Chat {
         presence.begin().await;
         // Peers may still have something to say while clients are being drained.
         let peers_shutdown = CancellationToken::new();
-        let clients_and_mesh = async {
+        let clients_and_peers = async {
             let served = self.server.listen(clients, shutdown.clone()).await;
-            self.mesh.stop().await;
+            self.app.delivery.peers.stop().await;
             presence.end().await;
             peers_shutdown.cancel();
             served
         };
         let peer_config = GrpcServerConfig { drain: self.config.session.drain, ..GrpcServerConfig::default() };
-        let peer_server = grpc_server::serve(peers, self.peer_routes(), peer_config, peers_shutdown.clone());
-        let (served, peers_served, ()) = tokio::join!(clients_and_mesh, peer_server, presence.run(shutdown.clone()));
+        let tasks = Tasks::default();
+        let routes = self.peer_routes(tasks.clone());
+        let peer_server = grpc_server::serve_with(peers, routes, peer_config, peers_shutdown.clone(), tasks);
+        let (served, peers_served, ()) = tokio::join!(clients_and_peers, peer_server, presence.run(shutdown.clone()));
         served.and(peers_served)
     }
 
-    fn peer_routes(&self) -> Routes {
-        let sessions = self.server.sessions().clone();
-        let peers = PeerService::new(self.boot_id, Arc::new(LocalSessions(sessions.clone())));
-        let originals = Originals { app: self.app.clone(), sessions };
+    fn peer_routes(&self, tasks: Tasks) -> Routes {
+        let sessions = LocalSessions(self.server.sessions().clone());
+        let peers = PeerService::new(self.boot_id, Arc::new(sessions));
         Routes::new(PeerServer::new(peers).max_decoding_message_size(MAX_MESSAGE_BYTES))
-            .add_service(ChatServiceServer::new(originals).max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(ChatServiceServer::new(self.originals(tasks)).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+
+    pub(super) fn originals(&self, tasks: Tasks) -> Originals {
+        Originals::new(self.app.clone(), self.server.sessions().clone(), tasks)
     }
 }
 

@@ -1,0 +1,69 @@
+use std::sync::Arc;
+
+use tonic::transport::Channel;
+use uschat_proto::{chat::UserId, grpc::s1::chat_service_client::ChatServiceClient};
+
+use super::{
+    BusError, LinkConfig, Loss, Outages, Peer, PeerBus, PeerEvent,
+    link::{Failure, Links, Speaker, Waiting},
+    original_wire::{self, Call},
+};
+
+/// The peer bus to original servers of the first season, over `message.ChatService`: as the mesh, one link, one queue and
+/// one task a peer, and one call at a time.
+///
+/// They have no word for the end of a session: [`PeerEvent::Kick`] is refused with [`BusError::NotSpoken`], and a session
+/// of the user there stays, as it does among originals.
+#[derive(Debug)]
+pub struct OriginalMesh {
+    links: Links<Call>,
+}
+
+impl OriginalMesh {
+    /// A bus without links; each comes up with the first event for its peer. What is lost goes to `outages`.
+    #[must_use]
+    pub fn new(config: LinkConfig, outages: Arc<Outages>) -> Self {
+        Self { links: Links::new(config, outages) }
+    }
+
+    /// Sends what waits, for as long as the deadline of a call, and stops.
+    pub async fn stop(&self) {
+        self.links.stop().await;
+    }
+}
+
+impl PeerBus for OriginalMesh {
+    fn send(&self, peer: Peer<'_>, to: UserId, event: PeerEvent) -> Result<(), BusError> {
+        original_wire::calls(to, event)?.into_iter().try_for_each(|call| self.links.send(peer, call, || CallSpeaker))
+    }
+}
+
+/// Speaks the first season's `message.ChatService`: an event a call, but texts that wait behind each other in one.
+struct CallSpeaker;
+
+impl Speaker for CallSpeaker {
+    type Event = Call;
+    type Request = Call;
+
+    fn request(&mut self, mut call: Call, waiting: &mut Waiting<Call>) -> (u64, Call) {
+        let mut events = 1;
+        while let Some(next) = waiting.next_if(|next| call.takes(next)) {
+            call.join(next);
+            events += 1;
+        }
+        (events, call)
+    }
+
+    async fn call(&self, channel: Channel, call: Call) -> Result<(), Failure> {
+        let mut client = ChatServiceClient::new(channel);
+        let error = match call {
+            Call::Applied(request) => client.notify_add_friend(request).await?.into_inner().error,
+            Call::Approved(request) => client.notify_auth_friend(request).await?.into_inner().error,
+            Call::Texts { request, .. } => client.notify_text_chat_msg(request).await?.into_inner().error,
+        };
+        match error {
+            0 => Ok(()),
+            error => Err(Failure { loss: Loss::Refused, cause: format!("it answered with error {error}") }),
+        }
+    }
+}

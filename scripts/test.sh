@@ -13,7 +13,7 @@ Checks format, lints, documentation, features and dependencies, builds the binar
 
   --install      first install what is missing from Debian's packages, with sudo if not root;
                  no service is started
-  --no-servers   do without redis-server and mariadbd; the last line says what was left out
+  --no-servers   do without redis-server, mariadbd and aiosmtpd; the last line says what was left out
   --help         this text
 
 Without --install, what is missing is listed with the commands that install it, and the exit status is 2.
@@ -53,6 +53,6 @@ tests "tests" cargo test --workspace --all-features --no-fail-fast
 
 summary
 if ! $servers; then
-    echo "left out (--no-servers): tests against redis-server and mariadbd"
+    echo "left out (--no-servers): tests against redis-server, mariadbd and aiosmtpd"
 fi
 exit "$(exit_status)"

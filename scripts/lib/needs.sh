@@ -15,6 +15,7 @@ NEEDS=(
 SERVER_NEEDS=(
     "redis-server|command -v redis-server|redis-server|redis|redis"
     "mariadbd|has_mariadbd|mariadb-server|mariadb-server|mariadb"
+    "aiosmtpd (Python 3)|has_aiosmtpd|python3-aiosmtpd|python3-aiosmtpd|aiosmtpd"
 )
 
 has_rustc() {
@@ -26,6 +27,11 @@ has_rustc() {
 # Debian keeps servers where only root's PATH looks.
 has_mariadbd() {
     command -v mariadbd || [ -x /usr/sbin/mariadbd ]
+}
+
+# The system's Python has Debian's package; another one first on PATH need not.
+has_aiosmtpd() {
+    /usr/bin/python3 -c 'import aiosmtpd.smtp' || python3 -c 'import aiosmtpd.smtp'
 }
 
 # missing SERVERS: the lines of what is missing; the servers count if SERVERS is true.

@@ -80,6 +80,7 @@
 //! | `cluster` | who is alive, who holds which user, and the gRPC mesh between chat servers |
 //! | `gate` | the HTTP gate: register, reset a password, log in |
 //! | `verify` | the verification code service |
+//! | `smtp` | `verify` mails its codes through an SMTP server |
 //! | `status` | the status service: picks a chat server, mints tokens |
 //! | `chat` | the chat service |
 
@@ -101,7 +102,7 @@ mod keyed_lock;
 pub mod logic;
 #[cfg(any(feature = "gate", feature = "verify"))]
 pub mod mail;
-#[cfg(any(feature = "chat", feature = "status"))]
+#[cfg(any(feature = "chat", feature = "gate", feature = "status"))]
 mod secrets;
 pub mod session;
 #[cfg(feature = "status")]

@@ -21,6 +21,9 @@ pub struct GateConfig {
     pub drain: Duration,
     /// How passwords are hashed.
     pub password_cost: PasswordCost,
+    /// Whether an account of an original server gets an Argon2 hash at its first login here. Such an account cannot log in
+    /// at an original gate any more; without it the stored text stays as it is. Default true.
+    pub upgrade_legacy_passwords: bool,
     /// Wrong passwords for one e-mail address within a window. Default 10.
     pub max_wrong_passwords: u32,
     /// The window, which begins with the first wrong password. Default 10 min.
@@ -48,6 +51,7 @@ impl Default for GateConfig {
             connection_lifetime: Duration::from_secs(300),
             drain: Duration::from_secs(10),
             password_cost: PasswordCost::default(),
+            upgrade_legacy_passwords: true,
             max_wrong_passwords: 10,
             wrong_password_window: Duration::from_secs(600),
             max_wrong_codes: 5,

@@ -14,7 +14,9 @@
 //!
 //! What it stands against: slow and oversized requests (deadlines and limits in [`GateConfig`]); guessing of passwords
 //! and codes (limits per account, code and network address); finding out who has an account (login and mail answer alike
-//! for known and unknown addresses, and login takes the same time). It speaks plain HTTP: put TLS in front of it.
+//! for known and unknown addresses, and login takes the same time). Passwords are stored as Argon2id hashes; an account
+//! that an original server made keeps its password, and gets a hash at its first login
+//! ([`GateConfig::upgrade_legacy_passwords`]). It speaks plain HTTP: put TLS in front of it.
 //!
 //! ```no_run
 //! # async fn example(

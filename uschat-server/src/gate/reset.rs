@@ -19,8 +19,9 @@ pub(super) async fn reset(
 ) -> Result<ResetPasswordReply, ErrorCode> {
     let ResetPasswordRequest { user: name, email, passwd, varifycode: code } = request;
     gate.check_code(caller, &email, &code).await?;
-    let account = gate.accounts.by_name(&name).await.map_err(unavailable)?;
-    let account = account.filter(|account| account.email == email).ok_or(ErrorCode::EMAIL_NOT_MATCHED)?;
+    // Not by name: in a database of the originals several accounts may have the same.
+    let account = gate.accounts.by_email(&email).await.map_err(unavailable)?;
+    let account = account.filter(|account| account.profile.name == name).ok_or(ErrorCode::EMAIL_NOT_MATCHED)?;
     let password = fields::password(&passwd)?;
     let password = gate.passwords.hash(password).await?;
 

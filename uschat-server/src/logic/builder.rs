@@ -6,6 +6,7 @@ use uschat_proto::{ErrorCode, Message, MessageId, Request};
 use super::{
     Application, Context, LogicSystem, Reply,
     dispatch::{Answer, Entry, Outcome, encode_refusal, encode_reply},
+    latency::Latency,
 };
 
 /// Collects handlers. See [`LogicSystem::builder`].
@@ -53,6 +54,7 @@ impl<A: Application> LogicBuilder<A> {
         self.entries.push((
             M::ID,
             Entry {
+                latency: Latency::of(M::ID),
                 name: handler_name::<M, F>(),
                 open: false,
                 ordered: false,
@@ -108,6 +110,7 @@ impl<A: Application> LogicBuilder<A> {
         self.entries.push((
             R::ID,
             Entry {
+                latency: Latency::of(R::ID),
                 name: handler_name::<R, F>(),
                 open,
                 ordered: R::ORDERED,

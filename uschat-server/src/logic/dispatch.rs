@@ -8,7 +8,7 @@ use futures_util::{
 use uschat_proto::{Encoding, ErrorCode, Message, MessageId, Request};
 use uschat_wire::{Frame, MAX_BODY_LEN};
 
-use super::{Application, Context, LogicBuilder};
+use super::{Application, Context, LogicBuilder, latency::Latency};
 
 /// The handlers of a protocol, found by message id.
 pub struct LogicSystem<A: Application> {
@@ -40,6 +40,7 @@ pub enum Answer {
 }
 
 pub(super) struct Entry<A: Application> {
+    pub(super) latency: Latency,
     pub(super) name: String,
     pub(super) open: bool,
     pub(super) ordered: bool,
@@ -80,7 +81,7 @@ impl<A: Application> LogicSystem<A> {
                 let code = ErrorCode::NOT_LOGGED_IN;
                 return Outcome::of(Answer::Refused(code, (entry.refuse)(code)), entry.ordered);
             }
-            (entry.call)(cx, frame.body).await
+            entry.latency.measure((entry.call)(cx, frame.body)).await
         };
         catch_panic(handler).await.unwrap_or_else(|text| Outcome::Now(Answer::Panicked(text)))
     }

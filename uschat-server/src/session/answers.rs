@@ -31,6 +31,7 @@ pub(super) async fn send_answer<A: Application>(session: &Session<A>, request: u
             frame
         }
         Answer::Panicked(text) => {
+            metrics::counter!("uschat_handler_panics_total").increment(1);
             tracing::error!(session = session.id().0, panic = text, "a handler panicked");
             session.close(CloseReason::HandlerPanicked(text));
             None

@@ -4,8 +4,8 @@
 //! asks again while a code waits gets the same one mailed again; its time is not renewed.
 //!
 //! At most five mails in ten minutes go to one address, upper and lower case being the same, with no least time
-//! between them. Counted is every mail that was accepted, and every one that may have been: a mail server that did not
-//! answer in time. A refused mail, or a failure of ours, does not count.
+//! between them. Counted is every mail that was accepted, and every one that may have been: a mail server that had
+//! it and did not answer. A refused mail, or a failure of ours, does not count.
 //!
 //! ```no_run
 //! # async fn example(state: std::sync::Arc<dyn uschat_server::store::State>) -> std::io::Result<()> {
@@ -13,7 +13,7 @@
 //! use tokio_util::sync::CancellationToken;
 //! use uschat_server::verify::{Outbox, Verify, VerifyConfig};
 //!
-//! let outbox = Outbox::default(); // or a mailer that speaks SMTP
+//! let outbox = Outbox::default(); // or, with the feature `smtp`, SmtpMailer
 //! let verify = Verify::new(VerifyConfig::default(), state, Arc::new(outbox.clone()));
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:50051").await?;
 //! verify.serve(listener, CancellationToken::new()).await
@@ -32,6 +32,8 @@ use uschat_proto::grpc::s1::varify_service_server::VarifyServiceServer;
 
 use self::service::Service;
 pub use crate::mail::{MailError, Mailer, Outbox};
+#[cfg(feature = "smtp")]
+pub use crate::mail::{SmtpError, SmtpMailer, SmtpOptions};
 use crate::{
     connection_tasks::Tasks,
     grpc_server::{self, GrpcServerConfig, MAX_MESSAGE_BYTES},

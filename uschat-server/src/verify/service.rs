@@ -68,7 +68,10 @@ impl Inner {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 warn!(%error, "a code could not be mailed");
-                return Err(MAIL_FAILED);
+                if !error.is_in_doubt() {
+                    return Err(MAIL_FAILED);
+                }
+                Err(MAIL_FAILED)
             }
             Err(_) => {
                 warn!(deadline = ?self.config.mail_deadline, "the mail server did not answer in time");

@@ -1,37 +1,15 @@
-//! Mail with a verification code: the port, and an outbox in memory for development and tests.
+//! The outbox: codes are kept instead of mailed.
 
 use std::{
     collections::{HashMap, VecDeque},
-    error::Error,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 
+use super::{MailError, Mailer};
 use crate::store::StoreError;
-
-/// Sends verification codes.
-#[async_trait]
-pub trait Mailer: Send + Sync + 'static {
-    /// Mails `code` to `email`; returns when a mail server has taken the responsibility.
-    ///
-    /// # Errors
-    /// Only when the mail was certainly not accepted: it then does not count against the limit of its address.
-    async fn send_code(&self, email: &str, code: &str) -> Result<(), MailError>;
-}
-
-/// A mail was not accepted. The text of the cause goes to the log, so it must not contain the code.
-#[derive(Debug, thiserror::Error)]
-#[error("the mail was not accepted: {0}")]
-pub struct MailError(#[source] Box<dyn Error + Send + Sync>);
-
-impl MailError {
-    /// Wraps the cause, or a plain text.
-    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(cause.into())
-    }
-}
 
 /// Where a gate reads codes instead of a mail box. Whoever can read it can take over accounts: it is for development and
 /// tests.

@@ -5,7 +5,7 @@
 //! - [`Pool`] lends a connection to **one** user at a time (SQL, blocking commands). Idle connections
 //!   are verified before they are lent only if they were idle for a while, broken ones are replaced,
 //!   and what a user left open is cleaned up before the next one gets it.
-//! - [`Shared`] hands out **clones** of a few connections that multiplex (gRPC), the least loaded first.
+//! - [`Shared`] hands out **clones** of a few connections that multiplex (gRPC, Redis), the least loaded first.
 //!   Broken ones are replaced, and a peer that refuses is asked at growing intervals.
 //!
 //! It stands alone in the UsChat family: it knows nothing of chat, and the server uses it.
@@ -62,6 +62,7 @@
 //! None by default.
 //!
 //! - `grpc`: `grpc::GrpcManager` for tonic channels; re-exports tonic.
+//! - `redis`: `redis::RedisManager` for connections to Redis and Redis Cluster, TLS included; re-exports redis.
 //! - `sql`: `sql::SqlManager` for every sqlx database; re-exports sqlx. The application picks the
 //!   database by sqlx' own features.
 
@@ -74,6 +75,8 @@ mod lease;
 mod manager;
 mod pool;
 mod recycle;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod shared;
 mod slot;
 #[cfg(feature = "sql")]

@@ -16,7 +16,11 @@ async fn stores() -> Stores {
 }
 
 async fn subject() -> Subject {
-    Subject { state: Arc::new(MemoryState::new()), elapse: |time| Box::pin(tokio::time::advance(time)) }
+    Subject {
+        state: Arc::new(MemoryState::new()),
+        elapse: |time| Box::pin(tokio::time::advance(time)),
+        keep: Box::new(()),
+    }
 }
 
 mod accounts {

@@ -80,6 +80,11 @@ impl ChatApp {
     pub(super) async fn profile(&self, uid: UserId) -> Result<Option<Profile>, StoreError> {
         profile(&*self.stores.state, &*self.stores.accounts, uid).await
     }
+
+    /// The same for a name.
+    pub(super) async fn profile_named(&self, name: &str) -> Result<Option<Profile>, StoreError> {
+        profile_named(&*self.stores.state, &*self.stores.accounts, name).await
+    }
 }
 
 impl ChatSession {
@@ -113,16 +118,29 @@ async fn profile(
     accounts: &dyn Accounts,
     uid: UserId,
 ) -> Result<Option<Profile>, StoreError> {
-    match cache.cached_profile(uid).await {
-        Ok(Some(profile)) => return Ok(Some(profile)),
-        Ok(None) => {}
-        Err(error) => tracing::warn!(%error, "the profile cache failed"),
+    if let Some(profile) = survive(cache.cached_profile(uid).await).flatten() {
+        return Ok(Some(profile));
     }
     let Some(account) = accounts.by_uid(uid).await? else { return Ok(None) };
-    if let Err(error) = cache.cache_profile(&account.profile).await {
-        tracing::warn!(%error, "the profile cache failed");
-    }
+    survive(cache.cache_profile(&account.profile).await);
     Ok(Some(account.profile))
+}
+
+async fn profile_named(
+    cache: &dyn ProfileCache,
+    accounts: &dyn Accounts,
+    name: &str,
+) -> Result<Option<Profile>, StoreError> {
+    if let Some(profile) = survive(cache.cached_profile_named(name).await).flatten() {
+        return Ok(Some(profile));
+    }
+    let Some(account) = accounts.by_name(name).await? else { return Ok(None) };
+    survive(cache.cache_profile(&account.profile).await);
+    Ok(Some(account.profile))
+}
+
+fn survive<T>(cached: Result<T, StoreError>) -> Option<T> {
+    cached.inspect_err(|error| tracing::warn!(%error, "the profile cache failed")).ok()
 }
 
 /// The one place where failures of stores become codes: the cause goes to the log, the code to the client.
@@ -138,13 +156,20 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::store::{NewAccount, PasswordHash, memory::MemoryStore};
+    use crate::store::{
+        NewAccount, PasswordHash,
+        memory::{MemoryState, MemoryStore},
+    };
 
     struct Gone;
 
     #[async_trait]
     impl ProfileCache for Gone {
         async fn cached_profile(&self, _: UserId) -> Result<Option<Profile>, StoreError> {
+            Err(StoreError::unavailable("gone"))
+        }
+
+        async fn cached_profile_named(&self, _: &str) -> Result<Option<Profile>, StoreError> {
             Err(StoreError::unavailable("gone"))
         }
 
@@ -158,6 +183,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_is_looked_up_once() {
+        let (cache, accounts) = (MemoryState::new(), MemoryStore::new());
+        let (name, email) = ("ada".to_owned(), "ada@example.org".to_owned());
+        let account = NewAccount { name, email, password: PasswordHash::new("-"), icon: String::new() };
+        let uid = accounts.create(account).await.unwrap();
+        for accounts in [&accounts, &MemoryStore::new()] {
+            let found = profile_named(&cache, accounts, "ada").await.unwrap();
+            assert_eq!(found.map(|profile| profile.uid), Some(uid));
+        }
+    }
+
+    #[tokio::test]
     async fn profiles_are_found_without_their_cache() {
         let accounts = MemoryStore::new();
         let (name, email) = ("ada".to_owned(), "ada@example.org".to_owned());
@@ -166,5 +203,8 @@ mod tests {
         let found = profile(&Gone, &accounts, uid).await.unwrap();
         assert_eq!(found.map(|profile| profile.name).as_deref(), Some("ada"));
         assert_eq!(profile(&Gone, &accounts, UserId(7)).await.unwrap(), None);
+        let found = profile_named(&Gone, &accounts, "ada").await.unwrap();
+        assert_eq!(found.map(|profile| profile.uid), Some(uid));
+        assert_eq!(profile_named(&Gone, &accounts, "bob").await.unwrap(), None);
     }
 }

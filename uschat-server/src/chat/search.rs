@@ -28,5 +28,5 @@ async fn find(cx: &Context<ChatApp>, typed: &str) -> Result<Option<Profile>, Sto
     {
         return Ok(Some(profile));
     }
-    Ok(cx.stores.accounts.by_name(typed).await?.map(|account| account.profile))
+    cx.profile_named(typed).await
 }

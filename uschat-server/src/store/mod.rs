@@ -10,6 +10,8 @@ mod conversations;
 mod error;
 pub mod memory;
 mod plan;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod state;

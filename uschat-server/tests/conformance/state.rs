@@ -1,4 +1,4 @@
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 use uschat_proto::chat::{Profile, UserId};
@@ -11,6 +11,8 @@ use uschat_server::store::{
 pub struct Subject {
     pub state: Arc<dyn State>,
     pub elapse: fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// What must live as long as the state, such as its server.
+    pub keep: Box<dyn Any + Send + Sync>,
 }
 
 /// `$test` holds the arguments of `#[tokio::test]`: an adapter that takes its time from tokio pauses it.
@@ -36,6 +38,7 @@ macro_rules! state_suite {
             only_the_holder_gives_a_lease_up
             of_racing_logins_the_highest_fence_holds
             a_cached_profile_is_returned_until_forgotten
+            a_cached_profile_is_found_by_its_exact_name
             servers_are_listed_by_name_while_alive
             an_announcement_replaces_the_one_before
             only_the_same_start_of_a_server_retires_it
@@ -47,7 +50,9 @@ macro_rules! state_suite {
     (# $make:path, ($($test:tt)*), $case:ident) => {
         #[tokio::test($($test)*)]
         async fn $case() {
-            crate::conformance::state::$case($make().await).await;
+            let mut subject = $make().await;
+            let _keep = std::mem::replace(&mut subject.keep, Box::new(()));
+            crate::conformance::state::$case(subject).await;
         }
     };
 }
@@ -270,6 +275,21 @@ pub async fn a_cached_profile_is_returned_until_forgotten(subject: Subject) {
     state.forget_profile(ADA).await.unwrap();
     assert_eq!(state.cached_profile(ADA).await.unwrap(), None);
     state.forget_profile(ADA).await.unwrap();
+}
+
+pub async fn a_cached_profile_is_found_by_its_exact_name(subject: Subject) {
+    let state = subject.state;
+    let profile = |uid, name: &str| Profile { uid, name: name.into(), nick: format!("{name}!"), ..Profile::default() };
+    let named = |name| state.cached_profile_named(name);
+    assert_eq!(named("ada").await.unwrap(), None);
+    state.cache_profile(&profile(ADA, "ada")).await.unwrap();
+    state.cache_profile(&profile(BOB, "1001")).await.unwrap();
+    assert_eq!(named("ada").await.unwrap(), Some(profile(ADA, "ada")));
+    assert_eq!(named("1001").await.unwrap(), Some(profile(BOB, "1001")));
+    assert_eq!(named("Ada").await.unwrap(), None);
+    state.forget_profile(ADA).await.unwrap();
+    assert_eq!(named("ada").await.unwrap(), None);
+    assert_eq!(named("1001").await.unwrap(), Some(profile(BOB, "1001")));
 }
 
 fn server(name: &str, boot_id: u64) -> ServerRecord {

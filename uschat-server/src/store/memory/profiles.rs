@@ -12,6 +12,7 @@ pub(super) struct Profiles(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     by_uid: HashMap<UserId, (u64, Arc<Profile>)>,
+    by_name: HashMap<String, UserId>,
     by_age: BTreeMap<u64, UserId>,
     newest: u64,
 }
@@ -23,18 +24,25 @@ impl Profiles {
         self.inner().by_uid.get(&uid).map(|(_, profile)| Arc::clone(profile))
     }
 
+    pub(super) fn named(&self, name: &str) -> Option<Arc<Profile>> {
+        let inner = self.inner();
+        let (_, profile) = inner.by_uid.get(inner.by_name.get(name)?)?;
+        Some(Arc::clone(profile))
+    }
+
     pub(super) fn keep(&self, profile: Profile) {
         let mut inner = self.inner();
         let uid = profile.uid;
         inner.remove(uid);
         if inner.by_uid.len() >= Self::MOST
-            && let Some((_, oldest)) = inner.by_age.pop_first()
+            && let Some((_, &oldest)) = inner.by_age.first_key_value()
         {
-            inner.by_uid.remove(&oldest);
+            inner.remove(oldest);
         }
         inner.newest += 1;
         let age = inner.newest;
         inner.by_age.insert(age, uid);
+        inner.by_name.insert(profile.name.clone(), uid);
         inner.by_uid.insert(uid, (age, Arc::new(profile)));
     }
 
@@ -49,8 +57,11 @@ impl Profiles {
 
 impl Inner {
     fn remove(&mut self, uid: UserId) {
-        if let Some((age, _)) = self.by_uid.remove(&uid) {
-            self.by_age.remove(&age);
+        let Some((age, profile)) = self.by_uid.remove(&uid) else { return };
+        self.by_age.remove(&age);
+        // A name that was given up may be somebody else's by now.
+        if self.by_name.get(&profile.name) == Some(&uid) {
+            self.by_name.remove(&profile.name);
         }
     }
 }
@@ -60,7 +71,7 @@ mod tests {
     use super::*;
 
     fn profile(uid: usize) -> Profile {
-        Profile { uid: UserId(i32::try_from(uid).unwrap()), ..Profile::default() }
+        Profile { uid: UserId(i32::try_from(uid).unwrap()), name: format!("user{uid}"), ..Profile::default() }
     }
 
     #[test]
@@ -71,8 +82,11 @@ mod tests {
         profiles.keep(profile(Profiles::MOST));
 
         assert_eq!(profiles.find(UserId(1)), None);
+        assert_eq!(profiles.named("user1"), None);
         assert!(profiles.find(UserId(0)).is_some());
+        assert_eq!(profiles.named("user0").map(|profile| profile.uid), Some(UserId(0)));
         let inner = profiles.inner();
-        assert_eq!((inner.by_uid.len(), inner.by_age.len()), (Profiles::MOST, Profiles::MOST));
+        let kept = [inner.by_uid.len(), inner.by_name.len(), inner.by_age.len()];
+        assert_eq!(kept, [Profiles::MOST; 3]);
     }
 }

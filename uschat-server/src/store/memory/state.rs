@@ -149,6 +149,10 @@ impl ProfileCache for MemoryState {
         Ok(self.profiles.find(uid).map(|profile| Profile::clone(&profile)))
     }
 
+    async fn cached_profile_named(&self, name: &str) -> Result<Option<Profile>, StoreError> {
+        Ok(self.profiles.named(name).map(|profile| Profile::clone(&profile)))
+    }
+
     async fn cache_profile(&self, profile: &Profile) -> Result<(), StoreError> {
         self.profiles.keep(profile.clone());
         Ok(())

@@ -77,6 +77,7 @@
 //! | (none) | [`logic`], [`session`], [`testing`]: no HTTP, gRPC or database |
 //! | `store` | the ports for accounts, contacts, conversations and state, and their `memory` adapters |
 //! | `sqlite` | the SQLite adapter of the SQL ports |
+//! | `mysql` | the MySQL and MariaDB adapter of the SQL ports |
 //! | `cluster` | who is alive, who holds which user, and the gRPC mesh between chat servers |
 //! | `gate` | the HTTP gate: register, reset a password, log in |
 //! | `verify` | the verification code service |

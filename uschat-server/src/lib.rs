@@ -78,6 +78,7 @@
 //! | `store` | the ports for accounts, contacts, conversations and state, and their `memory` adapters |
 //! | `sqlite` | the SQLite adapter of the SQL ports |
 //! | `redis` | the Redis and Redis Cluster adapter of the state port |
+//! | `mysql` | the MySQL and MariaDB adapter of the SQL ports |
 //! | `cluster` | who is alive, who holds which user, and the gRPC mesh between chat servers |
 //! | `gate` | the HTTP gate: register, reset a password, log in |
 //! | `verify` | the verification code service |

@@ -9,6 +9,8 @@ mod contacts;
 mod conversations;
 mod error;
 pub mod memory;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 mod plan;
 #[cfg(feature = "redis")]
 pub mod redis;

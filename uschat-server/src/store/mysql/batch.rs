@@ -1,0 +1,169 @@
+//! Stores texts of many requests in one transaction, and says of each what became of it.
+
+use std::{collections::HashSet, sync::Arc};
+
+use sqlx::MySqlConnection;
+
+use super::{
+    database::{Database, Work},
+    failure::Failure,
+    known::{self, Locks},
+    write,
+};
+use crate::store::{
+    NewTexts, StoreError, StoredTexts, SubmitError,
+    plan::{Pair, Plan},
+};
+
+/// Most texts in one transaction: their statements stay well below the 65,535 values that one may have.
+const MAX_TEXTS: usize = 512;
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Done(Result<StoredTexts, SubmitError>),
+    /// Another transaction has locked its conversation. Nothing of it is stored; so are the later ones of the same
+    /// conversation, to keep their order.
+    Locked,
+    /// The database could not be reached, or did not say whether it has stored it, in which case every text has a client
+    /// id: asking again finds out.
+    Unreached,
+}
+
+impl Database {
+    /// Stores the requests in order; one outcome for each. A row that the database refuses, or that others contend for,
+    /// splits the batch until the offender is alone.
+    pub(super) async fn store(&self, batch: &[&NewTexts], locks: Locks) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut parts: Vec<&[&NewTexts]> = self.parts(batch);
+        parts.reverse();
+        let mut locked = HashSet::new();
+        let mut unreached = false;
+        while let Some(part) = parts.pop() {
+            if unreached {
+                outcomes.extend(part.iter().map(|_| Outcome::Unreached));
+                continue;
+            }
+            let attempt = Batch { database: self, requests: part, locked: &locked, locks };
+            match self.attempt(&self.committing, &attempt).await {
+                Ok(Ok(stored)) => {
+                    for (request, outcome) in part.iter().zip(&stored) {
+                        if matches!(outcome, Outcome::Locked) {
+                            locked.insert(Pair::new(request.sender, request.receiver));
+                        }
+                    }
+                    outcomes.extend(stored);
+                }
+                Err(Failure::Contended(_) | Failure::Refused(_)) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                Ok(Err(error)) | Err(Failure::Refused(error)) => {
+                    outcomes.extend(for_each(error, part.len()).map(|error| Outcome::Done(Err(error.into()))));
+                }
+                Err(Failure::Contended(_)) => {
+                    locked.extend(part.iter().map(|request| Pair::new(request.sender, request.receiver)));
+                    outcomes.extend(part.iter().map(|_| Outcome::Locked));
+                }
+                Err(Failure::Lost(error)) => {
+                    tracing::debug!(%error, requests = part.len(), "texts could not be stored yet");
+                    unreached = true;
+                    outcomes.extend(part.iter().map(|_| Outcome::Unreached));
+                }
+                Err(Failure::Unknown(error)) => {
+                    unreached = true;
+                    outcomes.extend(after_unknown_commit(part, error));
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// Cuts a batch into transactions that are not too large.
+    fn parts<'a, 'b>(&self, batch: &'a [&'b NewTexts]) -> Vec<&'a [&'b NewTexts]> {
+        let mut parts = Vec::new();
+        let (mut from, mut texts, mut bytes) = (0, 0, 0);
+        for (at, request) in batch.iter().enumerate() {
+            let more_bytes: usize = request.texts.iter().map(|text| text.content.len()).sum();
+            if at > from && (texts + request.texts.len() > MAX_TEXTS || bytes + more_bytes > self.max_bytes) {
+                parts.push(&batch[from..at]);
+                (from, texts, bytes) = (at, 0, 0);
+            }
+            texts += request.texts.len();
+            bytes += more_bytes;
+        }
+        parts.push(&batch[from..]);
+        parts
+    }
+}
+
+/// One transaction.
+struct Batch<'a> {
+    database: &'a Database,
+    requests: &'a [&'a NewTexts],
+    /// Conversations that an earlier part found locked.
+    locked: &'a HashSet<Pair>,
+    locks: Locks,
+}
+
+impl Work for Batch<'_> {
+    type Output = Vec<Outcome>;
+    type Refusal = StoreError;
+
+    async fn run(&self, connection: &mut MySqlConnection) -> Result<Result<Vec<Outcome>, StoreError>, sqlx::Error> {
+        let pair = |request: &NewTexts| Pair::new(request.sender, request.receiver);
+        let free = || self.requests.iter().filter(|request| !self.locked.contains(&pair(request)));
+        let pairs: Vec<_> = free().map(|request| pair(request)).collect::<HashSet<_>>().into_iter().collect();
+        let ids = free().flat_map(|request| {
+            let ids = request.texts.iter().filter_map(|text| text.client_id.as_deref());
+            ids.map(|id| (request.sender.0, id))
+        });
+        let ids: Vec<_> = ids.collect::<HashSet<_>>().into_iter().collect();
+        if pairs.is_empty() {
+            return Ok(Ok(self.requests.iter().map(|_| Outcome::Locked).collect()));
+        }
+
+        let mut loaded = known::load(connection, &ids, &pairs, self.locks, self.database).await?;
+        let mut plan = Plan::default();
+        let outcomes = self.requests.iter().map(|request| {
+            if self.locked.contains(&pair(request)) || loaded.locked.contains(&pair(request)) {
+                return Outcome::Locked;
+            }
+            Outcome::Done(loaded.known.plan(request, &mut plan))
+        });
+        let mut outcomes: Vec<_> = outcomes.collect();
+        let given = write::write(connection, &plan).await?;
+        for outcome in &mut outcomes {
+            if let Outcome::Done(Ok(stored)) = outcome {
+                given.settle(stored);
+            }
+        }
+        Ok(Ok(outcomes))
+    }
+}
+
+/// A request can be asked about again if all its texts have ids. One that cannot is answered, and so is what came behind it
+/// in its conversation, because it must not be stored without what was before it.
+fn after_unknown_commit(part: &[&NewTexts], error: StoreError) -> Vec<Outcome> {
+    tracing::warn!(%error, requests = part.len(), "the database did not say whether it has stored texts");
+    let mut given_up = HashSet::new();
+    let errors = for_each(error, part.len());
+    let outcome = |(request, error): (&&NewTexts, StoreError)| {
+        let pair = Pair::new(request.sender, request.receiver);
+        let can_be_found = request.texts.iter().all(|text| text.client_id.is_some());
+        if !can_be_found {
+            given_up.insert(pair);
+        }
+        if given_up.contains(&pair) { Outcome::Done(Err(error.into())) } else { Outcome::Unreached }
+    };
+    part.iter().zip(errors).map(outcome).collect()
+}
+
+/// One error for each of the requests that failed together.
+fn for_each(error: StoreError, requests: usize) -> impl Iterator<Item = StoreError> {
+    let error = Arc::new(error);
+    (0..requests).map(move |_| match &*error {
+        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
+        StoreError::Unavailable(_) => StoreError::unavailable(Arc::clone(&error)),
+    })
+}

@@ -1,0 +1,241 @@
+//! Locks the conversations of a batch and reads what decides about it.
+//!
+//! A statement takes a list of any length; lists are filled up to the next power of two by repeating their last entry, so
+//! that the server prepares few different statements and the connection keeps them.
+
+use std::collections::{HashMap, HashSet};
+
+use sqlx::{MySql, MySqlConnection, QueryBuilder};
+use uschat_proto::chat::{ThreadId, UserId};
+
+use super::{
+    conversations::stored_text,
+    database::{Database, int, uid},
+};
+use crate::store::plan::{Head, Known, Pair, Row as Text};
+
+/// What to do about a row that another transaction has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locks {
+    /// Go on without it.
+    Skip,
+    /// Wait for it, up to the server's lock time-out.
+    Wait,
+}
+
+/// What is known about a batch, apart from the pairs whose conversation another transaction has locked.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub(super) known: Known,
+    pub(super) locked: HashSet<Pair>,
+}
+
+const PRIVATE_CHATS: &str = "SELECT thread_id, user1_id, user2_id FROM private_chat WHERE (user1_id, user2_id) IN ";
+const FRIENDS: &str = "SELECT self_id, friend_id FROM friend WHERE (self_id, friend_id) IN ";
+const EARLIER: &str = "SELECT message_id, thread_id, seq, sender_id, recv_id, client_id, content,
+    CAST(COALESCE(sent_at_ms, UNIX_TIMESTAMP(created_at) * 1000) AS SIGNED) AS sent_at_ms
+    FROM chat_message WHERE (sender_id, client_id) IN ";
+/// The second column tells of texts that an original stored without a number.
+const HEADS: &str = "SELECT h.thread_id, h.seq,
+    EXISTS (SELECT 1 FROM chat_message m WHERE m.thread_id = h.thread_id AND m.seq IS NULL) AS unnumbered
+    FROM thread_head h FORCE INDEX (PRIMARY) WHERE h.thread_id IN ";
+const KNOWN_HEADS: &str = "SELECT thread_id FROM thread_head WHERE thread_id IN ";
+/// For a conversation that has none, behind the numbers that are there, should it ever have got lost.
+pub(super) const NEW_HEAD: &str = "INSERT INTO thread_head (thread_id, seq)
+    SELECT ?, COALESCE(MAX(m.seq), 0) FROM chat_message m WHERE m.thread_id = ?
+    ON DUPLICATE KEY UPDATE thread_head.seq = thread_head.seq";
+const NUMBER: &str = "UPDATE chat_message m
+    JOIN (SELECT message_id, ROW_NUMBER() OVER (ORDER BY message_id) AS n FROM chat_message
+        WHERE thread_id = ? AND seq IS NULL ORDER BY message_id LIMIT ?) unnumbered
+    ON m.message_id = unnumbered.message_id SET m.seq = ? + unnumbered.n";
+const SET_HEAD: &str = "UPDATE thread_head SET seq = ? WHERE thread_id = ?";
+
+#[cfg(test)]
+pub(super) const LOOK_UPS: &[(&str, &str)] = &[
+    (PRIVATE_CHATS, "((?, ?), (?, ?)) ORDER BY thread_id"),
+    (FRIENDS, "((?, ?), (?, ?)) ORDER BY self_id, friend_id FOR UPDATE"),
+    (EARLIER, "((?, ?), (?, ?))"),
+    (HEADS, "(?, ?) ORDER BY h.thread_id FOR UPDATE"),
+    (KNOWN_HEADS, "(?, ?)"),
+    (NUMBER, ""),
+    (SET_HEAD, ""),
+];
+
+/// Locks the conversations of these pairs (each named once), ascending, and reads what decides about texts with these
+/// client ids between them. A pair of friends without a conversation is locked by its rows of `friend`.
+pub(super) async fn load(
+    connection: &mut MySqlConnection,
+    ids: &[(i32, &str)],
+    pairs: &[Pair],
+    locks: Locks,
+    database: &Database,
+) -> Result<Loaded, sqlx::Error> {
+    let both_orders: Vec<_> = pairs.iter().flat_map(|pair| [(pair.0, pair.1), (pair.1, pair.0)]).collect();
+    let threads = private_chats(connection, &both_orders).await?;
+    let ids_of_threads: Vec<i64> = threads.iter().map(|&(thread, _)| thread).collect();
+    let numbers = lock_heads(connection, &ids_of_threads, locks, database.skip_locked).await?;
+
+    // Provisional keys are negative, so that they cannot be taken for stored ones.
+    let mut loaded = Loaded::default();
+    (loaded.known.last_key, loaded.known.last_thread) = (i64::MIN, i64::MIN);
+    for &(thread, pair) in &threads {
+        match numbers.get(&thread) {
+            Some(&seq) => loaded.known.heads.entry(pair).or_default().push(Head { thread: ThreadId(thread), seq }),
+            None => {
+                loaded.locked.insert(pair);
+            }
+        }
+    }
+    loaded.known.friends = friends(connection, &both_orders, "").await?.into_iter().collect();
+    let opened: HashSet<Pair> = threads.iter().map(|&(_, pair)| pair).collect();
+    lock_openings(connection, &mut loaded, &opened, locks, database.skip_locked).await?;
+    earlier(connection, ids, &mut loaded.known).await?;
+    Ok(loaded)
+}
+
+async fn private_chats(
+    connection: &mut MySqlConnection,
+    both_orders: &[(UserId, UserId)],
+) -> Result<Vec<(i64, Pair)>, sqlx::Error> {
+    let rows = select(PRIVATE_CHATS, both_orders, " ORDER BY thread_id").build().fetch_all(connection).await?;
+    let chat = |row| Ok((int(row, "thread_id")?, Pair::new(uid(row, "user1_id")?, uid(row, "user2_id")?)));
+    rows.iter().map(chat).collect()
+}
+
+async fn friends(
+    connection: &mut MySqlConnection,
+    both_orders: &[(UserId, UserId)],
+    lock: &str,
+) -> Result<Vec<(UserId, UserId)>, sqlx::Error> {
+    let rows = select(FRIENDS, both_orders, lock).build().fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((uid(row, "self_id")?, uid(row, "friend_id")?))).collect()
+}
+
+/// Friends without a conversation get one from this batch, unless somebody else is about to give them theirs.
+async fn lock_openings(
+    connection: &mut MySqlConnection,
+    loaded: &mut Loaded,
+    opened: &HashSet<Pair>,
+    locks: Locks,
+    skip_locked: &str,
+) -> Result<(), sqlx::Error> {
+    let is_new = |&(one, other): &(UserId, UserId)| !opened.contains(&Pair::new(one, other));
+    let new: Vec<_> = loaded.known.friends.iter().copied().filter(is_new).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let skip = if locks == Locks::Skip { skip_locked } else { "" };
+    let lock = format!(" ORDER BY self_id, friend_id FOR UPDATE{skip}");
+    let mine: HashSet<_> = friends(connection, &new, &lock).await?.into_iter().collect();
+    let not_mine = new.iter().filter(|friends| !mine.contains(friends));
+    loaded.locked.extend(not_mine.map(|&(one, other)| Pair::new(one, other)));
+    // Whoever had the lock before may have opened it meanwhile; then this pair's turn comes with the next attempt.
+    let both_orders: Vec<_> = new.iter().flat_map(|&(one, other)| [(one, other), (other, one)]).collect();
+    let meanwhile = private_chats(connection, &both_orders).await?;
+    loaded.locked.extend(meanwhile.into_iter().map(|(_, pair)| pair));
+    Ok(())
+}
+
+/// Locks the numbers of conversations, ascending, and returns those it got; gives numbers to texts without one.
+pub(super) async fn lock_heads(
+    connection: &mut MySqlConnection,
+    threads: &[i64],
+    locks: Locks,
+    skip_locked: &str,
+) -> Result<HashMap<i64, i64>, sqlx::Error> {
+    if threads.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let skip = if locks == Locks::Skip { skip_locked } else { "" };
+    let mut heads = heads(connection, threads, skip).await?;
+    let missing: Vec<i64> = threads.iter().copied().filter(|thread| !heads.contains_key(thread)).collect();
+    if !missing.is_empty() {
+        // Either somebody has locked it, or an original has made it and knows of no numbers.
+        let known = list(KNOWN_HEADS, &missing, "").build().fetch_all(&mut *connection).await?;
+        let known: HashSet<i64> = known.iter().map(|row| int(row, "thread_id")).collect::<Result<_, _>>()?;
+        let new: Vec<i64> = missing.into_iter().filter(|thread| !known.contains(thread)).collect();
+        for thread in &new {
+            sqlx::query(NEW_HEAD).bind(thread).bind(thread).execute(&mut *connection).await?;
+        }
+        if !new.is_empty() {
+            heads.extend(self::heads(connection, &new, "").await?);
+        }
+    }
+    let mut numbers = HashMap::with_capacity(heads.len());
+    for (thread, (mut seq, unnumbered)) in heads {
+        if unnumbered {
+            seq = number(connection, thread, seq, i64::MAX).await?.0;
+        }
+        numbers.insert(thread, seq);
+    }
+    Ok(numbers)
+}
+
+async fn heads(
+    connection: &mut MySqlConnection,
+    threads: &[i64],
+    skip: &str,
+) -> Result<HashMap<i64, (i64, bool)>, sqlx::Error> {
+    let lock = format!(" ORDER BY h.thread_id FOR UPDATE{skip}");
+    let rows = list(HEADS, threads, &lock).build().fetch_all(connection).await?;
+    rows.iter().map(|row| Ok((int(row, "thread_id")?, (int(row, "seq")?, int(row, "unnumbered")? != 0)))).collect()
+}
+
+/// Numbers texts in the order of their keys, at most `limit`, and returns the number given last and how many it gave. The
+/// conversation must be locked.
+pub(super) async fn number(
+    connection: &mut MySqlConnection,
+    thread: i64,
+    last: i64,
+    limit: i64,
+) -> Result<(i64, u64), sqlx::Error> {
+    let number = sqlx::query(NUMBER).bind(thread).bind(limit).bind(last);
+    let numbered = number.execute(&mut *connection).await?.rows_affected();
+    let last = last.saturating_add_unsigned(numbered);
+    sqlx::query(SET_HEAD).bind(last).bind(thread).execute(connection).await?;
+    Ok((last, numbered))
+}
+
+async fn earlier(connection: &mut MySqlConnection, ids: &[(i32, &str)], known: &mut Known) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::new(EARLIER);
+    query.push_tuples(padded(ids), |mut row, (sender, id)| {
+        row.push_bind(sender).push_bind(id.as_bytes());
+    });
+    let rows = query.build().fetch_all(connection).await?;
+    for row in &rows {
+        let text = Text { text: stored_text(row)?, receiver: uid(row, "recv_id")? };
+        if let Some(id) = text.text.client_id.clone() {
+            known.earlier.insert((text.text.sender, id), text);
+        }
+    }
+    Ok(())
+}
+
+fn select(head: &str, pairs: &[(UserId, UserId)], tail: &str) -> QueryBuilder<MySql> {
+    let mut query = QueryBuilder::new(head);
+    query.push_tuples(padded(pairs), |mut row, (one, other)| {
+        row.push_bind(one.0).push_bind(other.0);
+    });
+    query.push(tail);
+    query
+}
+
+fn list(head: &str, items: &[i64], tail: &str) -> QueryBuilder<MySql> {
+    let mut query = QueryBuilder::new(head);
+    query.push("(");
+    let mut listed = query.separated(", ");
+    for item in padded(items) {
+        listed.push_bind(item);
+    }
+    query.push(")").push(tail);
+    query
+}
+
+fn padded<T: Copy>(items: &[T]) -> impl Iterator<Item = T> {
+    let last = items.last().copied();
+    let repeated = items.len().next_power_of_two() - items.len();
+    items.iter().copied().chain(std::iter::repeat_n(last, repeated).flatten())
+}

@@ -125,3 +125,16 @@ async fn a_burst_spreads_over_the_living() {
     service.announce("chatserver2", 8091, 15, false).await;
     assert_eq!(burst(5).await, [("8091".to_owned(), 5)].into());
 }
+
+#[tokio::test]
+async fn clients_are_told_the_address_that_is_configured_for_a_server() {
+    let client_addresses = BTreeMap::from([("one".to_owned(), ("front.test".to_owned(), 9000))]);
+    let service = start(StatusConfig { client_addresses, ..StatusConfig::default() }).await;
+    service.announce("one", 8090, 0, false).await;
+    let told = service.admit(1001).await;
+    assert_eq!((told.error, told.host.as_str(), told.port.as_str()), (0, "front.test", "9000"));
+    service.announce("one", 8090, 0, true).await;
+    service.announce("two", 8091, 0, false).await;
+    let told = service.admit(1001).await;
+    assert_eq!((told.host.as_str(), told.port.as_str()), ("chat.test", "8091"));
+}

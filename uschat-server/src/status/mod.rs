@@ -19,7 +19,7 @@
 mod balance;
 mod service;
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,9 @@ pub struct StatusConfig {
     /// How long a server handed out counts as a session that its server does not know yet, if the server's number of
     /// sessions does not change before. Should be longer than chat servers take to announce themselves. Default 10 s.
     pub hand_out_memory: Duration,
+    /// Host and port that clients of a chat server are told, by its name, in place of what it announces: where clients come
+    /// through a proxy, or a chat server does not know its own address. Default empty.
+    pub client_addresses: BTreeMap<String, (String, u16)>,
     /// The listener's limits.
     pub server: GrpcServerConfig,
 }
@@ -49,6 +52,7 @@ impl Default for StatusConfig {
         Self {
             token_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
             hand_out_memory: Duration::from_secs(10),
+            client_addresses: BTreeMap::new(),
             server: GrpcServerConfig::default(),
         }
     }
@@ -76,6 +80,7 @@ impl Status {
             state: self.state,
             token_lifetime: self.config.token_lifetime,
             balance: Balance::new(self.config.hand_out_memory),
+            client_addresses: self.config.client_addresses,
         };
         let service = StatusServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
         grpc_server::serve(listener, Routes::new(service), self.config.server, shutdown).await

@@ -1,6 +1,6 @@
 //! What `GetChatServer` and `Login` do.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tonic::{Request, Response, Status, async_trait};
 use tracing::warn;
@@ -22,6 +22,7 @@ pub(super) struct Service {
     pub(super) state: Arc<dyn State>,
     pub(super) token_lifetime: Duration,
     pub(super) balance: Balance,
+    pub(super) client_addresses: BTreeMap<String, (String, u16)>,
 }
 
 #[async_trait]
@@ -55,7 +56,9 @@ impl Service {
         };
         let token = Uuid::new_v4().to_string();
         self.state.put_token(uid, &token, self.token_lifetime).await.map_err(unavailable)?;
-        Ok(GetChatServerRsp { error: 0, host: server.client_host, port: server.client_port.to_string(), token })
+        let told = self.client_addresses.get(&server.name).cloned();
+        let (host, port) = told.unwrap_or((server.client_host, server.client_port));
+        Ok(GetChatServerRsp { error: 0, host, port: port.to_string(), token })
     }
 
     async fn check(&self, uid: UserId, token: &str) -> Result<(), ErrorCode> {

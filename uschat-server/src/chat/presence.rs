@@ -1,13 +1,21 @@
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use uschat_proto::chat::UserId;
 
 use super::{app::ChatApp, delivery::LocalSessions};
 use crate::{
-    session::Sessions,
-    store::state::{Holder, ServerRecord, Taken},
+    session::{Session, Sessions},
+    store::{
+        StoreError,
+        state::{Holder, ServerRecord, Taken},
+    },
 };
+
+/// Leases renewed at the same time: a round trip each, one after another, would take longer than a lease on a full server.
+const AT_A_TIME: usize = 64;
 
 /// Says that this server is alive, and renews the leases of its users; a user whose lease a later login took is replaced here.
 pub(super) struct Presence {
@@ -58,18 +66,25 @@ impl Presence {
     }
 
     async fn renew(&self) {
-        for (uid, session) in self.sessions.users() {
-            let fence = session.state().fence();
-            let holder = Holder { server: self.server.name.clone(), session: session.id().0, fence };
-            match self.app.stores.state.take_presence(uid, &holder, self.lease).await {
-                Ok(Taken::Granted { .. }) => {}
-                Ok(Taken::Refused(_)) => LocalSessions(self.sessions.clone()).replace(&session),
-                Err(error) => {
-                    // Sessions go on: a lost lease costs latency, not messages.
-                    tracing::warn!(%error, "cannot renew presence leases");
-                    return;
-                }
+        let users = self.sessions.users().into_iter();
+        let mut renewals =
+            stream::iter(users.map(|(uid, session)| self.renew_one(uid, session))).buffer_unordered(AT_A_TIME);
+        while let Some(renewed) = renewals.next().await {
+            if let Err(error) = renewed {
+                // Sessions go on: a lost lease costs latency, not messages.
+                tracing::warn!(%error, "cannot renew presence leases");
+                return;
             }
         }
+    }
+
+    async fn renew_one(&self, uid: UserId, session: Session<ChatApp>) -> Result<(), StoreError> {
+        let fence = session.state().fence();
+        let holder = Holder { server: self.server.name.clone(), session: session.id().0, fence };
+        match self.app.stores.state.take_presence(uid, &holder, self.lease).await? {
+            Taken::Granted { .. } => {}
+            Taken::Refused(_) => LocalSessions(self.sessions.clone()).replace(&session),
+        }
+        Ok(())
     }
 }

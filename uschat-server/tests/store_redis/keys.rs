@@ -169,7 +169,7 @@ async fn a_limit_ends_with_its_window() {
     assert!(ends_within(plain.pttl("uschat:limit:mail:a@b.c").await, TTL));
 }
 
-fn record(name: &str, boot_id: u64) -> ServerRecord {
+pub(super) fn record(name: &str, boot_id: u64) -> ServerRecord {
     ServerRecord {
         name: name.into(),
         boot_id,

@@ -5,10 +5,13 @@ use std::time::Duration;
 use uschat_proto::chat::UserId;
 use uschat_server::store::{
     redis::{RedisOptions, RedisState},
-    state::{Presence, Taken},
+    state::{Presence, Servers, Taken},
 };
 
-use crate::support::{Plain, RedisServer, holder, open, patient};
+use crate::{
+    real_server::keys::record,
+    support::{Plain, RedisServer, holder, open, patient},
+};
 
 const TTL: Duration = Duration::from_secs(60);
 const ADA: UserId = UserId(1001);
@@ -67,6 +70,22 @@ async fn a_later_login_at_an_original_ends_the_lease_here() {
         assert_eq!(plain.get("uip_1001").await.as_deref(), Some("chatserver1"));
         assert_eq!(plain.get("usession_1001").await.as_deref(), Some("1f0c-of-the-original"));
     }
+}
+
+#[tokio::test]
+async fn a_living_server_of_ours_among_the_originals_ends_no_lease_by_a_shadow() {
+    let server = RedisServer::start().await;
+    let (state, plain) = (beside_originals(&server).await, Plain::to(&server).await);
+    state.take_presence(ADA, &holder("ours", 5, 7), TTL).await.unwrap();
+    state.announce_server(&record("chatserver1", 1), TTL).await.unwrap();
+    // As it is while the login of a later server of ours, or its end, has not reached the shadow yet.
+    plain.set("uip_1001", "chatserver1").await;
+    let renewed = state.take_presence(ADA, &holder("ours", 5, 7), TTL).await.unwrap();
+    assert_eq!(renewed, Taken::Granted { previous: None });
+
+    state.retire_server("chatserver1", 1).await.unwrap();
+    let renewed = state.take_presence(ADA, &holder("ours", 5, 7), TTL).await.unwrap();
+    assert_eq!(renewed, Taken::Refused(holder("chatserver1", 0, 0)));
 }
 
 #[tokio::test]

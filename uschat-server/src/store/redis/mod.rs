@@ -24,7 +24,7 @@
 //!
 //! # Beside original servers
 //!
-//! Originals write `uip_<uid>` without a lease, so `uip_` naming one of [`RedisOptions::originals`] means: the user logged in
+//! Originals write `uip_<uid>` without a lease, so `uip_` naming one of [`RedisOptions::originals`] (and no living server of ours) means: the user logged in
 //! there, after the last login here. Then
 //!
 //! * [`presence`](super::state::Presence::presence) answers with that server as [`Holder`](super::state::Holder), session and
@@ -96,7 +96,7 @@ pub struct RedisOptions {
     pub connect_deadline: Duration,
     /// How long a command may take; its connection counts as broken after that. Default 1 s, from 1 ms to an hour.
     pub command_deadline: Duration,
-    /// The names of original servers that share this Redis. Default none.
+    /// The names of original servers that share this Redis. Names of servers of ours do no harm. Default none.
     pub originals: Vec<String>,
     /// What the keys that originals do not know begin with. Default `uschat:`.
     pub prefix: String,

@@ -1,7 +1,7 @@
 use std::{error::Error, time::Duration};
 
 use uschat_pool::{
-    ConfigError, PoolError, Shared, SharedConfig,
+    ConfigError, Manager, Shared, SharedConfig,
     redis::{RedisConfig, RedisError, RedisManager},
 };
 
@@ -98,12 +98,10 @@ pub(super) async fn open(url: &str, options: &RedisOptions) -> Result<Shared<Red
         backoff: Duration::from_millis(50),
         max_backoff: MAX_BACKOFF,
     };
-    let pool = Shared::new("redis", manager, shared)?;
-    match pool.handle().await {
-        Ok(_) => Ok(pool),
-        Err(PoolError::Connect(error)) => Err(explain(error, servers)),
-        Err(other) => Err(OpenError::Unreachable { servers, source: other.into() }),
-    }
+    let pool = Shared::new("redis", manager.clone(), shared)?;
+    // Not through the pool, which would log what the caller is told anyway.
+    manager.connect().await.map_err(|error| explain(error, servers))?;
+    Ok(pool)
 }
 
 fn explain(error: RedisError, servers: String) -> OpenError {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    state::{self, Holder, Presence},
+    state::{self, Holder, Presence, Servers},
 };
 
 /// Writes the lease ARGV[2] of the fence ARGV[1] unless a higher fence holds it; answers whether, and with what was there.
@@ -126,9 +126,13 @@ impl RedisState {
                 }
                 Ok(state::Taken::Refused(by))
             }
-            (state::Taken::Granted { .. }, Some(original)) => {
+            (state::Taken::Granted { previous }, Some(named)) => {
+                // A list of peers may name servers of ours: among those the lease decides, whatever the shadow still says.
+                if self.servers().await?.iter().any(|ours| ours.name == named.server) {
+                    return Ok(state::Taken::Granted { previous });
+                }
                 self.release_presence(uid, holder.fence).await?;
-                Ok(state::Taken::Refused(original))
+                Ok(state::Taken::Refused(named))
             }
             (granted, None) => Ok(granted),
         }

@@ -8,10 +8,11 @@
 //! ```
 
 pub mod config;
+pub mod crypto;
 pub mod data_lock;
 pub mod logging;
-pub mod metrics;
 pub mod ready_file;
+pub mod server;
 pub mod signals;
 mod start_error;
 pub mod topology;

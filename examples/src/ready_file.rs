@@ -9,6 +9,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::{StartError, server::Started};
+
 /// The content of the ready file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ready {
@@ -37,6 +39,25 @@ pub struct ReadyChat {
     pub pid: u32,
 }
 
+impl ReadyChat {
+    /// From the two addresses a chat server reports.
+    #[must_use]
+    pub fn new(name: &str, addresses: Vec<String>, pid: u32) -> Self {
+        let mut addresses = addresses.into_iter();
+        let (tcp, grpc) = (addresses.next().unwrap_or_default(), addresses.next().unwrap_or_default());
+        Self { name: name.to_owned(), tcp, grpc, pid }
+    }
+}
+
+impl Ready {
+    /// A server is back on its ports, in another process.
+    pub fn came_back(&mut self, started: &Started) {
+        for chat in self.chats.iter_mut().filter(|chat| chat.name == started.name) {
+            chat.pid = started.pid;
+        }
+    }
+}
+
 /// A ready file that exists while this does.
 #[derive(Debug)]
 pub struct ReadyFile {
@@ -60,16 +81,34 @@ impl ReadyFile {
     ///
     /// # Errors
     /// When the file cannot be written; then there is none.
-    pub fn write(path: &Path, ready: &Ready) -> io::Result<Self> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
-        let temporary = directory(path).join(format!(".{name}.{}.tmp", process::id()));
-        let written = write_through(&temporary, ready).and_then(|()| fs::rename(&temporary, path));
-        if written.is_err() {
-            // The error that counts is the one before.
-            let _ = fs::remove_file(&temporary);
-        }
-        written.map(|()| Self { path: path.to_owned() })
+    pub fn write(path: &Path, ready: &impl Serialize) -> io::Result<Self> {
+        replace(path, ready).map(|()| Self { path: path.to_owned() })
     }
+
+    /// Writes the file anew, for servers that came back in another process.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then it is as it was.
+    pub fn rewrite(&self, ready: &impl Serialize) -> io::Result<()> {
+        replace(&self.path, ready)
+    }
+}
+
+/// What the option `--ready-file` is told when its file cannot be written.
+pub fn error(error: io::Error) -> StartError {
+    let remedy = "name a file in a directory that may be written";
+    StartError::new("--ready-file", format!("cannot be written: {error}"), remedy)
+}
+
+fn replace(path: &Path, ready: &impl Serialize) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+    let temporary = directory(path).join(format!(".{name}.{}.tmp", process::id()));
+    let written = write_through(&temporary, ready).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The error that counts is the one before.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
 }
 
 impl Drop for ReadyFile {
@@ -79,7 +118,7 @@ impl Drop for ReadyFile {
     }
 }
 
-fn write_through(path: &Path, ready: &Ready) -> io::Result<()> {
+fn write_through(path: &Path, ready: &impl Serialize) -> io::Result<()> {
     let mut file = File::create(path)?;
     serde_json::to_writer(&mut file, ready)?;
     file.write_all(b"\n")?;

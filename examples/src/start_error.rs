@@ -1,9 +1,11 @@
 use std::fmt::{self, Write as _};
 
+use serde::{Deserialize, Serialize};
+
 /// A server could not start: which option is at fault, what is wrong, and what to do about it. Printed as one line.
 ///
 /// Must never be given a password; see [`config`](crate::config) for how URLs are kept out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartError {
     key: String,
     problem: String,

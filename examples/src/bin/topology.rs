@@ -1,5 +1,6 @@
-//! A whole UsChat installation in one process. `topology --help` lists its options.
+//! A whole UsChat installation, in one process or in one for each server. `topology --help` lists its options.
 
 fn main() -> std::process::ExitCode {
+    uschat_examples::crypto::install();
     uschat_examples::topology::main()
 }

@@ -5,53 +5,66 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use super::Options;
+use super::{Options, server_options::ServerOptions};
 use crate::StartError;
 
 /// What the flags say, the environment filling in.
 #[derive(Debug)]
-pub(super) enum Parsed {
-    Options(Box<Options>),
+pub(super) enum Parsed<O> {
+    Options(Box<O>),
     Print(String),
 }
 
-pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, StartError> {
+/// Takes the arguments of a program apart.
+pub(super) fn parse<O: FromArgMatches>(
+    mut command: Command,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Parsed<O>, StartError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let options = command()
-        .try_get_matches_from(&arguments)
-        .and_then(|matches| Options::from_arg_matches(&matches))
+    let options = command
+        .try_get_matches_from_mut(&arguments)
+        .and_then(|matches| O::from_arg_matches(&matches))
         .map(|options| Parsed::Options(Box::new(options)));
     options.or_else(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Parsed::Print(error.to_string())),
-        _ => Err(refusal(&error, &arguments)),
+        _ => Err(refusal(&error, &arguments, &command)),
     })
 }
 
-/// The environment variables of all options.
+/// The environment variables of all options of all programs: one environment may serve several of them.
 pub(super) fn variables() -> Vec<String> {
-    command().get_arguments().filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned)).collect()
+    let (topology, server) = (topology(), command::<ServerOptions>("server", "", ""));
+    let arguments = topology.get_arguments().chain(server.get_arguments());
+    arguments.filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned)).collect()
 }
 
-/// The keys of all options that a file may set, with underscores.
+/// The keys of all options that the topology's file may set, with underscores.
 pub(super) fn keys() -> Vec<String> {
-    command().get_arguments().filter(|arg| arg.get_env().is_some()).map(|arg| arg.get_id().to_string()).collect()
+    topology().get_arguments().filter(|arg| arg.get_env().is_some()).map(|arg| arg.get_id().to_string()).collect()
 }
 
-fn command() -> Command {
+/// The topology and all its options.
+pub(super) fn topology() -> Command {
+    command::<Options>(
+        "topology",
+        "Runs a whole UsChat installation: gate, verification, status and chat servers",
+        "Each option is also an environment variable and a key of the --config file.\n\
+         A flag goes before the environment, that before the file, that before the default.\n\n\
+         `topology migrate [--dry-run] --sql mysql://…` brings a database up to date, or shows what that would change.",
+    )
+}
+
+/// A program with these options.
+pub(super) fn command<O: Args>(name: &'static str, about: &'static str, after: &'static str) -> Command {
     // The description last: the one of the options, which is for readers of the code, would replace it.
-    let command = Options::augment_args(Command::new("topology").version(env!("CARGO_PKG_VERSION")))
-        .about("Runs a whole UsChat installation: gate, verification, status and chat servers")
-        .after_help(
-            "Each option is also an environment variable and a key of the --config file.\n\
-             A flag goes before the environment, that before the file, that before the default.",
-        );
+    let command = O::augment_args(Command::new(name).version(env!("CARGO_PKG_VERSION"))).about(about).after_help(after);
     // A URL in the environment may hold a password, which the help would print.
     command.mut_args(|arg| arg.hide_env_values(true))
 }
 
 /// Clap explains itself in many lines and quotes values, which may be passwords; this is one line without them.
-fn refusal(error: &clap::Error, arguments: &[OsString]) -> StartError {
-    const HELP: &str = "`topology --help` tells what it takes";
+fn refusal(error: &clap::Error, arguments: &[OsString], command: &Command) -> StartError {
+    let help = format!("{} --help", command.get_name());
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -62,13 +75,14 @@ fn refusal(error: &clap::Error, arguments: &[OsString]) -> StartError {
     match error.kind() {
         ErrorKind::UnknownArgument if name.starts_with('-') => {
             let remedy = context(ContextKind::SuggestedArg).map(|suggested| format!("did you mean {suggested}?"));
-            StartError::new(name, "there is no such option", remedy.unwrap_or_else(|| "see `topology --help`".into()))
+            StartError::new(name, "there is no such option", remedy.unwrap_or_else(|| format!("see `{help}`")))
         }
         ErrorKind::UnknownArgument => {
-            StartError::new("arguments", "one stands without an option", "options begin with --; see `topology --help`")
+            let remedy = format!("options begin with --; see `{help}`");
+            StartError::new("arguments", "one stands without an option", remedy)
         }
         kind => {
-            let key = if was_given(name, arguments) { name.to_owned() } else { variable(name) };
+            let key = if was_given(name, arguments) { name.to_owned() } else { variable(name, command) };
             let problem = match (kind, std::error::Error::source(error)) {
                 (ErrorKind::ValueValidation, Some(cause)) => cause.to_string(),
                 (ErrorKind::ArgumentConflict, _) => "given more than once".to_owned(),
@@ -78,7 +92,7 @@ fn refusal(error: &clap::Error, arguments: &[OsString]) -> StartError {
                 (ErrorKind::InvalidValue, _) => "not one of its values".to_owned(),
                 _ => kind.as_str().unwrap_or("not understood").to_owned(),
             };
-            StartError::new(key, problem, HELP)
+            StartError::new(key, problem, format!("`{help}` tells what it takes"))
         }
     }
 }
@@ -91,8 +105,8 @@ fn was_given(name: &str, arguments: &[OsString]) -> bool {
 }
 
 /// The variable behind a flag: without the flag the value came from there.
-fn variable(name: &str) -> String {
-    let found = command()
+fn variable(name: &str, command: &Command) -> String {
+    let found = command
         .get_arguments()
         .find(|arg| arg.get_long() == name.strip_prefix("--"))
         .and_then(|arg| arg.get_env().map(|variable| variable.to_string_lossy().into_owned()));
@@ -103,17 +117,19 @@ fn variable(name: &str) -> String {
 mod tests {
     use std::ffi::OsString;
 
-    use super::{Parsed, command, parse};
+    use super::{Options, Parsed, ServerOptions, command, parse, topology};
 
     fn refusal(arguments: &[&str]) -> String {
         let all = ["topology"].iter().chain(arguments).map(OsString::from);
-        parse(all).unwrap_err().to_string()
+        parse::<Options>(topology(), all).unwrap_err().to_string()
     }
 
     #[test]
     fn every_option_has_one_name_in_three_spellings() {
-        command().debug_assert();
-        for arg in command().get_arguments() {
+        let (topology, server) = (topology(), command::<ServerOptions>("server", "", ""));
+        topology.clone().debug_assert();
+        server.clone().debug_assert();
+        for arg in topology.get_arguments().chain(server.get_arguments()) {
             let id = arg.get_id().as_str();
             assert_eq!(arg.get_long(), Some(id.replace('_', "-").as_str()));
             let variable = format!("USCHAT_{}", id.to_uppercase());
@@ -125,7 +141,11 @@ mod tests {
     #[test]
     fn switches_take_no_value_or_one_after_an_equals_sign() {
         for (argument, dev) in [("--dev", true), ("--dev=no", false), ("--dev=1", true)] {
-            let Parsed::Options(options) = parse(["topology", argument].map(OsString::from)).unwrap() else { panic!() };
+            let Parsed::Options(options) =
+                parse::<Options>(topology(), ["topology", argument].map(OsString::from)).unwrap()
+            else {
+                panic!()
+            };
             assert_eq!(options.dev, Some(dev));
         }
     }

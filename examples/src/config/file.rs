@@ -3,32 +3,24 @@ use std::{fs, path::Path};
 use toml::{Table, Value};
 
 use super::{
-    Options, command_line,
+    Options, command_line, installation,
     nearest::{did_you_mean, nearest},
+    sections::{Sections, not_toml},
 };
 use crate::StartError;
 
-/// Reads a TOML file of options. Relative paths inside begin where the process was started, as those of flags do.
+/// Reads the topology's file: options as TOML, or sections as the original servers have them. Relative paths inside begin
+/// where the process was started, as those of flags do.
 pub(super) fn read(path: &Path) -> Result<Options, StartError> {
+    let name = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|error| {
-        StartError::new("--config", format!("cannot read {}: {error}", path.display()), "name a readable TOML file")
+        StartError::new("--config", format!("cannot read {name}: {error}"), "name a readable TOML or INI file")
     })?;
-    parse(&text, &path.display().to_string())
+    if Sections::are_in(&text) { installation::options(&Sections::parse(&text, &name)?) } else { parse(&text, &name) }
 }
 
 fn parse(text: &str, name: &str) -> Result<Options, StartError> {
-    let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        if is_ini_of_an_original(text) {
-            return StartError::new(
-                "--config",
-                format!("{name} is an INI file of an original server, which this build does not read"),
-                "write the options as TOML; `topology --help` lists them",
-            );
-        }
-        // Not the error's own text: it quotes the line, which may hold a password.
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        StartError::new("--config", format!("{name} is not TOML in line {line}"), "write lines like: chats = 4")
-    })?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| not_toml(&error, text, name))?;
     table.into_iter().try_fold(Options::default(), |options, (key, value)| Ok(option(&key, value, name)?.over(options)))
 }
 
@@ -50,21 +42,6 @@ fn option(key: &str, value: Value, name: &str) -> Result<Options, StartError> {
     })
 }
 
-/// The original servers' files have sections of these names, and values that TOML wants in quotation marks.
-fn is_ini_of_an_original(text: &str) -> bool {
-    const SECTIONS: [&str; 8] = [
-        "[SelfServer]",
-        "[GateServer]",
-        "[StatusServer]",
-        "[VarifyServer]",
-        "[PeerServer]",
-        "[chatservers]",
-        "[Mysql]",
-        "[Redis]",
-    ];
-    text.lines().map(str::trim).any(|line| line.starts_with("RPCPort") || SECTIONS.contains(&line))
-}
-
 #[cfg(test)]
 mod tests {
     use super::parse;
@@ -82,7 +59,6 @@ mod tests {
     #[test]
     fn an_error_names_the_key() {
         assert_eq!(refusal("chat = 3"), "chat in uschat.toml: no option has this key; did you mean chats?");
-        assert!(refusal("[chats]\nn = 1").starts_with("chats in uschat.toml: "));
         assert!(refusal("gate-port = 70000").starts_with("gate-port in uschat.toml: "));
         assert!(refusal("log = \"loud\"").contains("human"));
         assert!(refusal("config = \"other.toml\"").starts_with("config in uschat.toml: a file cannot name another"));
@@ -94,11 +70,5 @@ mod tests {
         assert_eq!(shown, "--config: uschat.toml is not TOML in line 2; write lines like: chats = 4");
         let shown = refusal("redis = \"redis://:hunter2@h/x\"");
         assert!(shown.starts_with("redis in uschat.toml: ") && !shown.contains("hunter2"), "{shown}");
-    }
-
-    #[test]
-    fn an_original_ini_is_recognised() {
-        let ini = "[SelfServer]\nName = chatserver1\nHost = 0.0.0.0\nPort = 8090\nRPCPort = 50055\n";
-        assert!(refusal(ini).contains("is an INI file of an original server"));
     }
 }

@@ -1,9 +1,12 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::builder::BoolishValueParser;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::urls::{RedisUrl, SmtpUrl, SqlUrl};
+use super::{
+    originals::OriginalPeers,
+    urls::{RedisUrl, SmtpUrl, SqlUrl},
+};
 
 /// Every option, unset unless somebody set it. The documentation of a field is its help text.
 #[derive(Debug, Default, clap::Args, Deserialize)]
@@ -73,10 +76,22 @@ pub struct Options {
     #[arg(long, env = "USCHAT_PROCESSES", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub processes: Option<bool>,
 
-    /// TOML file with any of these options as keys; an option or variable goes before it
+    /// TOML file with any of these options as keys, or an INI file of the original servers with RPCPort; an option or variable goes before it
     #[arg(long, env = "USCHAT_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+
+    /// Check options and files, say what would run, and end
+    #[arg(long, env = "USCHAT_CHECK_CONFIG", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub check_config: Option<bool>,
+
+    /// First-season C++ chat servers in the same cluster: `NAME=HOST:PORT`, the port being their gRPC, separated by commas
+    #[arg(long, env = "USCHAT_ORIGINAL_PEERS", value_name = "LIST")]
+    pub original_peers: Option<OriginalPeers>,
+
+    /// Leave passwords as the original servers stored them, so that their gates accept them too; otherwise the first login replaces them by a hash
+    #[arg(long, env = "USCHAT_KEEP_ORIGINAL_PASSWORDS", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub keep_original_passwords: Option<bool>,
 
     /// How log lines look: human (coloured on a terminal) or json [default: human]
     #[arg(long, env = "USCHAT_LOG", value_name = "FORMAT", hide_possible_values = true)]
@@ -105,10 +120,33 @@ pub struct Options {
     /// How long sessions and requests may take to end at SIGTERM or SIGINT [default: 10]
     #[arg(long, env = "USCHAT_DRAIN_DEADLINE", value_name = "SECONDS")]
     pub drain_deadline: Option<u64>,
+
+    /// The chat servers, one by one, as an original's file may list them.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub chat_servers: Option<Vec<ChatServer>>,
+
+    /// Sections of the file that nobody reads.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub unknown_sections: Vec<String>,
+}
+
+/// A chat server as a file lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatServer {
+    /// Its name in the cluster.
+    pub name: String,
+    /// The host that clients are told.
+    pub advertise: Option<String>,
+    /// TCP for clients.
+    pub port: u16,
+    /// gRPC for peers.
+    pub grpc_port: u16,
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people; coloured if standard error is a terminal.
@@ -140,6 +178,9 @@ impl Options {
             smtp: self.smtp.or(below.smtp),
             processes: self.processes.or(below.processes),
             config: self.config.or(below.config),
+            check_config: self.check_config.or(below.check_config),
+            original_peers: self.original_peers.or(below.original_peers),
+            keep_original_passwords: self.keep_original_passwords.or(below.keep_original_passwords),
             log: self.log.or(below.log),
             log_level: self.log_level.or(below.log_level),
             dev: self.dev.or(below.dev),
@@ -147,6 +188,8 @@ impl Options {
             code_lifetime: self.code_lifetime.or(below.code_lifetime),
             pacing_gap: self.pacing_gap.or(below.pacing_gap),
             drain_deadline: self.drain_deadline.or(below.drain_deadline),
+            chat_servers: self.chat_servers.or(below.chat_servers),
+            unknown_sections: [self.unknown_sections, below.unknown_sections].concat(),
         }
     }
 }

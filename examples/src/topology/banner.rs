@@ -12,14 +12,17 @@ pub(super) fn text(settings: &Settings, ready: &Ready) -> String {
     for chat in &ready.chats {
         line(&mut text, "chat", &format!("{} for clients, {} for peers ({})", chat.tcp, chat.grpc, chat.name));
     }
-    if settings.bind.is_unspecified() && settings.advertise.parse::<IpAddr>().is_ok_and(|host| host.is_loopback()) {
-        let told = &settings.advertise;
+    let told = settings.chats.first().map(|chat| chat.advertise.as_str()).unwrap_or_default();
+    let everywhere = settings.gate.listen.value.ip().is_unspecified();
+    if everywhere && told.parse::<IpAddr>().is_ok_and(|host| host.is_loopback()) {
         line(&mut text, "", &format!("clients are told {told}, which only this machine reaches: say --advertise HOST"));
     }
     line(&mut text, "status", &ready.status);
     line(&mut text, "verify", &ready.verify);
     line(&mut text, "metrics", &ready.metrics);
-    if settings.serves_outbox() {
+    if let Some(smtp) = &settings.backends.smtp {
+        line(&mut text, "mail", &format!("sent through {}", smtp.value.place()));
+    } else if settings.gate.outbox {
         line(&mut text, "mail", &format!("not sent; read the newest code at {gate}/dev/outbox?email=ADDRESS"));
     } else {
         line(
@@ -28,7 +31,7 @@ pub(super) fn text(settings: &Settings, ready: &Ready) -> String {
             "not sent, and nobody can read the codes: --dev would let everybody who reaches the gate",
         );
     }
-    match &settings.database {
+    match &settings.backends.database.value {
         Database::DataDir(directory) => {
             let directory = directory.display();
             line(&mut text, "data", &format!("{directory}; to begin anew, stop and remove it: rm -r {directory}"));
@@ -41,7 +44,11 @@ pub(super) fn text(settings: &Settings, ready: &Ready) -> String {
                 &format!("{path}; to begin anew, stop and remove it: rm -f {path} {path}-wal {path}-shm"),
             );
         }
+        Database::Mysql(url) => line(&mut text, "data", &format!("in MySQL or MariaDB at {}", url.place())),
         Database::Memory => line(&mut text, "data", "in memory, gone when this ends"),
+    }
+    if let Some(redis) = &settings.backends.redis {
+        line(&mut text, "state", &format!("in Redis at {}", redis.value.place()));
     }
     let _ = write!(text, "\nChat from two more terminals:\n\n  cargo run --release --bin client -- --gate {gate}\n\n");
     text

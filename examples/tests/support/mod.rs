@@ -13,7 +13,7 @@ mod user;
 
 pub use friends::{texts, without_times};
 pub use line_client::LineClient;
-pub use program::{Outcome, run, run_with};
+pub use program::{Outcome, run, run_server, run_with};
 pub use raw_client::{Frame, RawClient};
 pub use rows::{ids_of, numbers_of, rows_of};
 pub use topology::{Chat, Ready, Topology};

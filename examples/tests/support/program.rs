@@ -31,7 +31,15 @@ pub async fn run(arguments: &[&str]) -> Outcome {
 
 /// The same with environment variables.
 pub async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
-    let mut command = topology();
+    to_the_end(topology(), arguments, environment).await
+}
+
+/// Runs one of the servers that are started alone (`gate`, `verify`, `status`, `chat`) to its end.
+pub async fn run_server(name: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
+    to_the_end(server(name), arguments, environment).await
+}
+
+async fn to_the_end(mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Outcome {
     command.args(arguments).envs(environment.iter().copied());
     let output = in_time("the program ends", command.output()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -41,6 +49,17 @@ pub async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Outco
 /// The program, unaffected by the variables of whoever runs the tests, ended with its handle.
 pub(super) fn topology() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_topology")))
+}
+
+/// A server that is started alone.
+pub(super) fn server(name: &str) -> Command {
+    clean(Command::new(match name {
+        "gate" => env!("CARGO_BIN_EXE_gate"),
+        "verify" => env!("CARGO_BIN_EXE_verify"),
+        "status" => env!("CARGO_BIN_EXE_status"),
+        "chat" => env!("CARGO_BIN_EXE_chat"),
+        other => panic!("{other} is no server"),
+    }))
 }
 
 /// The same with at most this many open files.

@@ -10,7 +10,7 @@ use tracing::{error, warn};
 
 /// Services that are told to end at the same time.
 #[derive(Debug, Default)]
-pub(super) struct Stage {
+pub(crate) struct Stage {
     stop: CancellationToken,
     tasks: JoinSet<String>,
 }

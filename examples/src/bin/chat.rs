@@ -1,0 +1,6 @@
+//! One chat server of a cluster, alone in its process. `chat --help` lists its options.
+
+fn main() -> std::process::ExitCode {
+    uschat_examples::crypto::install();
+    uschat_examples::server::main(uschat_examples::config::Role::Chat)
+}

@@ -1,0 +1,6 @@
+//! The HTTP gate, alone in its process. `gate --help` lists its options.
+
+fn main() -> std::process::ExitCode {
+    uschat_examples::crypto::install();
+    uschat_examples::server::main(uschat_examples::config::Role::Gate)
+}

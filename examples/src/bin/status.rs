@@ -1,0 +1,6 @@
+//! The status server, alone in its process. `status --help` lists its options.
+
+fn main() -> std::process::ExitCode {
+    uschat_examples::crypto::install();
+    uschat_examples::server::main(uschat_examples::config::Role::Status)
+}

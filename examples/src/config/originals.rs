@@ -1,0 +1,64 @@
+use std::str::FromStr;
+
+use serde::Deserialize;
+
+use super::services::Original;
+
+/// What `--original-peers` takes: `NAME=HOST:PORT`, separated by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct OriginalPeers(pub Vec<Original>);
+
+/// The form was wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("peers are written NAME=HOST:PORT, separated by commas, each name once")]
+pub struct OriginalPeersError;
+
+impl FromStr for OriginalPeers {
+    type Err = OriginalPeersError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut peers: Vec<Original> = Vec::new();
+        for peer in text.split(',').map(str::trim).filter(|peer| !peer.is_empty()) {
+            let (name, address) = peer.split_once('=').ok_or(OriginalPeersError)?;
+            let (name, address) = (name.trim(), address.trim());
+            let known = peers.iter().any(|peer| peer.name == name);
+            if name.is_empty() || known || !is_host_and_port(address) {
+                return Err(OriginalPeersError);
+            }
+            peers.push(Original { name: name.to_owned(), address: address.to_owned() });
+        }
+        Ok(Self(peers))
+    }
+}
+
+impl TryFrom<String> for OriginalPeers {
+    type Error = OriginalPeersError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        !host.is_empty() && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OriginalPeers;
+
+    #[test]
+    fn names_with_addresses() {
+        let peers: OriginalPeers = "chatserver1=10.0.0.1:50055, chatserver2=[::1]:50056,".parse().unwrap();
+        let peers: Vec<_> = peers.0.iter().map(|peer| (peer.name.as_str(), peer.address.as_str())).collect();
+        assert_eq!(peers, [("chatserver1", "10.0.0.1:50055"), ("chatserver2", "[::1]:50056")]);
+        for wrong in ["chatserver1", "a=h", "a=h:0", "a=:1", "=h:1", "a=::1:5", "a=h:1,a=h:2"] {
+            assert!(wrong.parse::<OriginalPeers>().is_err(), "{wrong}");
+        }
+        assert_eq!("".parse(), Ok(OriginalPeers::default()));
+    }
+}

@@ -117,10 +117,10 @@ impl Storage {
 
     /// Shows the connections to what stands behind the process as metrics.
     pub(super) fn observe_pools(&self) {
-        if let Some(mysql) = &self.mysql {
-            for pool in mysql.snapshot() {
-                observe(&pool.name, pool.idle, pool.in_use, pool.waiting);
-            }
+        let mysql = self.mysql.iter().flat_map(|mysql| mysql.snapshot());
+        let sqlite = self.sqlite.iter().flat_map(|sqlite| sqlite.snapshot());
+        for pool in mysql.chain(sqlite) {
+            observe(&pool.name, pool.idle, pool.in_use, pool.waiting);
         }
         if let Some(redis) = &self.redis {
             let pool = redis.snapshot();

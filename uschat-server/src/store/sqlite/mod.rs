@@ -19,6 +19,8 @@ use std::{
     time::Duration,
 };
 
+use uschat_pool::Snapshot;
+
 use self::database::Database;
 pub use self::open::OpenError;
 use super::{Committer, StoreError};
@@ -80,6 +82,12 @@ impl SqliteStore {
         let database = open::open(path.as_ref(), &options).await?;
         let committer = Committer::start(database.clone(), max_batch);
         Ok(Self { database, committer: RwLock::new(Some(committer)) })
+    }
+
+    /// The connections at this moment, the writer's and the readers', for health pages and logs.
+    #[must_use]
+    pub fn snapshot(&self) -> [Snapshot; 2] {
+        [self.database.writer.snapshot(), self.database.readers.snapshot()]
     }
 
     /// Commits the texts that were handed over, moves the write-ahead log into the file and closes the writer. Later calls

@@ -47,7 +47,7 @@ async fn to_the_end(mut command: Command, arguments: &[&str], environment: &[(&s
 }
 
 /// The program, unaffected by the variables of whoever runs the tests, ended with its handle.
-pub(super) fn topology() -> Command {
+pub fn topology() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_topology")))
 }
 

@@ -24,7 +24,7 @@ pub struct Topology {
 }
 
 /// The ready file, no key more and no key less than the run contract has.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ready {
     pub gate: String,
@@ -35,7 +35,7 @@ pub struct Ready {
 }
 
 /// A chat server in the ready file.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chat {
     pub name: String,
@@ -97,6 +97,17 @@ impl Topology {
         self.directory.path()
     }
 
+    /// Where the ready file is.
+    pub fn ready_file(&self) -> PathBuf {
+        self.directory().join("ready.json")
+    }
+
+    /// What the ready file says now; half a file fails, and so does none.
+    #[track_caller]
+    pub fn ready_now(&self) -> Ready {
+        serde_json::from_str(&std::fs::read_to_string(self.ready_file()).unwrap()).unwrap()
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
@@ -146,7 +157,7 @@ impl Topology {
 }
 
 /// `kill` of the shell: there is one everywhere, and std has none.
-async fn kill(signal: &str, target: &str) {
+pub(super) async fn kill(signal: &str, target: &str) {
     let status =
         Command::new("sh").args(["-c", "kill -s \"$1\" -- \"$2\"", "sh", signal, target]).status().await.unwrap();
     assert!(status.success());

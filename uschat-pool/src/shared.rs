@@ -168,7 +168,9 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
         match timeout(create, self.manager.connect()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {
-                warn!(pool = %self.name, %error, "connecting failed");
+                // What a peer says may hold line breaks, and a log line is one.
+                let error_text = error.to_string().replace(char::is_control, " ");
+                warn!(pool = %self.name, error = error_text, "connecting failed");
                 slot.fail(FailedStep::Connect, backoff, max_backoff);
                 Err(PoolError::Connect(error))
             }

@@ -23,8 +23,11 @@ pub(super) fn refuse_unknown(names: impl IntoIterator<Item = String>) -> Result<
         .collect();
     unknown.sort();
     let Some(name) = unknown.into_iter().next() else { return Ok(()) };
-    let remedy =
-        did_you_mean(nearest(&name, known.iter().map(String::as_str)), "unset it; `topology --help` lists the options");
+    // What all of them begin with would make any two alike.
+    let end = |name: &'_ str| name.strip_prefix(OURS).unwrap_or(name).to_owned();
+    let ends: Vec<_> = known.iter().map(|known| end(known)).collect();
+    let meant = nearest(&end(&name), ends.iter().map(String::as_str)).map(|end| format!("{OURS}{end}"));
+    let remedy = did_you_mean(meant.as_deref(), "unset it; `topology --help` lists the options");
     Err(StartError::new(name, "no option has this environment variable", remedy))
 }
 
@@ -38,5 +41,7 @@ mod tests {
         assert_eq!(refuse_unknown(names.map(str::to_owned)), Ok(()));
         let error = refuse_unknown(["USCHAT_CHAT_PROT".to_owned()]).unwrap_err().to_string();
         assert!(error.starts_with("USCHAT_CHAT_PROT: ") && error.contains("did you mean USCHAT_CHAT_PORT?"), "{error}");
+        let error = refuse_unknown(["USCHAT_COLOUR".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("unset it"), "{error}");
     }
 }

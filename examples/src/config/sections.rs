@@ -202,6 +202,11 @@ impl Section<'_> {
         format!("{key} of [{}] in {}", self.name, self.file)
     }
 
+    /// The whole section as an error names it.
+    pub(super) fn place(&self) -> String {
+        format!("[{}] in {}", self.name, self.file)
+    }
+
     /// The value of a key; nothing when it is missing or empty.
     pub(super) fn text(&self, key: &str) -> Option<Named<String>> {
         let value = self.keys?.get(key).filter(|value| !value.is_empty())?;

@@ -22,7 +22,7 @@ pub(super) fn sql(sections: &Sections) -> Result<Option<Named<SqlUrl>>, StartErr
     let schema = mysql.text("Schema").map_or_else(|| "llfc".to_owned(), |schema| schema.value);
     authorise(&mut url, &user, &mysql);
     url.set_path(&schema);
-    parse(Named { key: host.key, value: url.into() }).map(Some)
+    parse(Named { key: mysql.place(), value: url.into() }).map(Some)
 }
 
 /// `[Redis]`: `Host`, `Port`, `Passwd` as the originals have it, or `Url`.
@@ -34,7 +34,7 @@ pub(super) fn redis(sections: &Sections) -> Result<Option<Named<RedisUrl>>, Star
     let Some(host) = redis.text("Host") else { return Ok(None) };
     let mut url = server("redis", &redis, &host, 6379)?;
     authorise(&mut url, "", &redis);
-    parse(Named { key: host.key, value: url.into() }).map(Some)
+    parse(Named { key: redis.place(), value: url.into() }).map(Some)
 }
 
 /// `[Smtp]` `Url`, or the `email` of an original `config.json`, whose mail server is a fixed one.
@@ -108,7 +108,7 @@ mod tests {
             "[Mysql]\nHost=81.68.86.146\nPort=3308\nUser=root\nPasswd=12@3/4 56.\nSchema=llfc\n[Redis]\nHost=h\nPort=6380\nPasswd=a:b#c\n",
         );
         let Some(Named { key, value: SqlUrl::Mysql(url) }) = sql(&sections).unwrap() else { panic!("this is MySQL") };
-        assert_eq!(key, "Host of [Mysql] in f.ini");
+        assert_eq!(key, "[Mysql] in f.ini", "what is wrong may be any of its keys");
         let url = Url::parse(url.expose()).unwrap();
         assert_eq!(
             (url.host_str(), url.port(), url.username(), url.path()),

@@ -38,8 +38,11 @@ fn explain(wanted: &Named<SocketAddr>, error: &io::Error) -> StartError {
     let Named { key, value: wanted } = wanted;
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let free = if key.starts_with("--") { ", or use --ephemeral-ports" } else { "" };
-            let remedy = format!("end the program that has it, choose another port{free}");
+            let remedy = if key.starts_with("--") {
+                "end the program that has it, choose another port, or use --ephemeral-ports"
+            } else {
+                "end the program that has it, or choose another port"
+            };
             StartError::new(key, format!("{wanted} is in use"), remedy)
         }
         io::ErrorKind::PermissionDenied => {

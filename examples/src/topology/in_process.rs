@@ -36,7 +36,7 @@ pub(super) async fn run(settings: Settings) -> Result<ExitCode, StartError> {
 }
 
 /// Takes every port, and tells the gate where the others really are.
-async fn listen(settings: &Settings) -> Result<(Vec<Listening>, Ready, Bound), StartError> {
+pub(super) async fn listen(settings: &Settings) -> Result<(Vec<Listening>, Ready, Bound), StartError> {
     let verify = Listening::begin(Service::Verify(settings.verify.clone())).await?;
     let status = Listening::begin(Service::Status(settings.status.clone())).await?;
     let (verify_address, status_address) = (verify.addresses().remove(0), status.addresses().remove(0));

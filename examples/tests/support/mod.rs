@@ -12,6 +12,7 @@ mod program;
 mod raw_client;
 mod ready_reader;
 mod rows;
+pub mod servers;
 mod topology;
 mod user;
 
@@ -23,7 +24,7 @@ pub use raw_client::{Frame, RawClient};
 pub use ready_reader::ReadyReader;
 pub use rows::{ids_of, numbers_of, rows_of};
 pub use topology::{Chat, Ready, Topology};
-pub use user::{User, xor_password};
+pub use user::{Gate, User, xor_password};
 
 use std::{
     future::Future,

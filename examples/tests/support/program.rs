@@ -16,11 +16,20 @@ impl Outcome {
     /// That it was refused as the run contract says: status 2, one line that begins with `key`, no panic; returns the line.
     #[track_caller]
     pub fn assert_refused(&self, key: &str) -> &str {
-        assert_eq!(self.status, Some(2), "{self:?}");
-        assert_eq!(self.stdout, "", "{self:?}");
-        assert_eq!(self.stderr.matches('\n').count(), 1, "one line, and it ends: {self:?}");
-        assert!(self.stderr.starts_with(&format!("uschat: {key}")), "names {key}: {self:?}");
-        self.stderr.trim_end()
+        self.refused(key).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
+    }
+
+    /// The same; what is not so is the error.
+    pub fn refused(&self, key: &str) -> Result<&str, &'static str> {
+        let line = self.stderr.strip_suffix('\n').ok_or("the last line does not end")?;
+        let named = line.strip_prefix("uschat: ").is_some_and(|line| line.starts_with(key));
+        match () {
+            () if self.status != Some(2) => Err("the status is not 2"),
+            () if !self.stdout.is_empty() => Err("something is on standard output"),
+            () if line.contains('\n') => Err("more than one line"),
+            () if !named => Err("another key is named"),
+            () => Ok(line),
+        }
     }
 }
 

@@ -21,9 +21,54 @@ impl User {
     }
 }
 
+/// A gate, wherever it runs.
+#[derive(Debug, Clone)]
+pub struct Gate(pub String);
+
 impl Topology {
-    /// Registers `NAME` with `NAME@example.org` by the code from the outbox, and logs in at the gate.
+    /// Its gate.
+    pub fn gate(&self) -> Gate {
+        Gate(self.ready.gate.clone())
+    }
+
+    /// See [`Gate::sign_up`].
     pub async fn sign_up(&self, name: &str) -> User {
+        self.gate().sign_up(name).await
+    }
+
+    /// See [`Gate::log_in`].
+    pub async fn log_in_at_gate(&self, user: &mut User) {
+        self.gate().log_in(user).await;
+    }
+
+    /// See [`Gate::newest_code`].
+    pub async fn newest_code(&self, email: &str) -> String {
+        self.gate().newest_code(email).await
+    }
+
+    /// See [`Gate::post`].
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        self.gate().post(path, body).await
+    }
+
+    /// See [`Gate::get`].
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.gate().get(path).await
+    }
+}
+
+impl Gate {
+    /// Registers `NAME` with `NAME@example.org` by the code from the outbox, and logs in.
+    pub async fn sign_up(&self, name: &str) -> User {
+        let email = format!("{name}@example.org");
+        let mailed = self.post("/get_varifycode", &json!({ "email": email })).await;
+        assert_eq!(mailed["error"], 0, "{mailed}");
+        let code = self.newest_code(&email).await;
+        self.sign_up_with_code(name, &code).await
+    }
+
+    /// The same with a code that came in some other way.
+    pub async fn sign_up_with_code(&self, name: &str, code: &str) -> User {
         let mut user = User {
             uid: 0,
             name: name.to_owned(),
@@ -33,9 +78,6 @@ impl Topology {
             host: String::new(),
             port: String::new(),
         };
-        let mailed = self.post("/get_varifycode", &json!({ "email": user.email })).await;
-        assert_eq!(mailed["error"], 0, "{mailed}");
-        let code = self.newest_code(&user.email).await;
         let sent = xor_password(&user.password);
         let registered = self
             .post(
@@ -47,12 +89,12 @@ impl Topology {
             )
             .await;
         assert_eq!(registered["error"], 0, "{registered}");
-        self.log_in_at_gate(&mut user).await;
+        self.log_in(&mut user).await;
         user
     }
 
     /// Takes a new token, and perhaps another chat server.
-    pub async fn log_in_at_gate(&self, user: &mut User) {
+    pub async fn log_in(&self, user: &mut User) {
         let reply =
             self.post("/user_login", &json!({ "email": user.email, "passwd": xor_password(&user.password) })).await;
         assert_eq!(reply["error"], 0, "{reply}");
@@ -68,18 +110,17 @@ impl Topology {
         reply["code"].as_str().unwrap().to_owned()
     }
 
-    /// Posts JSON to the gate; the reply, which must be JSON with status 200.
+    /// Posts JSON; the reply, which must be JSON with status 200.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
-        let request = reqwest::Client::new().post(format!("{}{path}", self.ready.gate)).json(body).send();
+        let request = reqwest::Client::new().post(format!("{}{path}", self.0)).json(body).send();
         let response = in_time("an answer of the gate", request).await.unwrap();
         assert_eq!(response.status(), 200);
         in_time("a body of the gate", response.json()).await.unwrap()
     }
 
-    /// Gets a path of the gate; status, and the body if it is JSON.
+    /// Gets a path; status, and the body if it is JSON.
     pub async fn get(&self, path: &str) -> (u16, Value) {
-        let response =
-            in_time("an answer of the gate", reqwest::get(format!("{}{path}", self.ready.gate))).await.unwrap();
+        let response = in_time("an answer of the gate", reqwest::get(format!("{}{path}", self.0))).await.unwrap();
         let status = response.status().as_u16();
         let body = in_time("a body of the gate", response.bytes()).await.unwrap();
         (status, serde_json::from_slice(&body).unwrap_or_default())

@@ -73,7 +73,13 @@ impl Inner {
     async fn upgrade(&self, account: Account, hash: PasswordHash, password: String) -> Account {
         let uid = account.profile.uid;
         match self.accounts.replace_password(uid, &account.password, hash.clone()).await {
-            Ok(true) => return Account { password: hash, ..account },
+            Ok(true) => {
+                // An original's copy of the profile holds the old password.
+                if let Err(error) = self.state.forget_profile(uid).await {
+                    warn!(%uid, %error, "a cached profile could not be dropped");
+                }
+                return Account { password: hash, ..account };
+            }
             // Another gate upgraded it at the same time, or it was reset.
             Ok(false) => {}
             Err(error) => warn!(%uid, %error, "a legacy password could not be upgraded"),

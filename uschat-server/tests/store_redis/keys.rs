@@ -150,6 +150,10 @@ async fn profiles_of_originals_are_read_without_their_secrets() {
     let expected = Profile { uid: ADA, name: "ada".into(), nick: "Ada".into(), ..Profile::default() };
     assert_eq!(state.cached_profile(ADA).await.unwrap(), Some(expected.clone()));
     assert_eq!(state.cached_profile_named("ada").await.unwrap(), Some(expected));
+    // They would show what they say for ever.
+    for key in ["ubaseinfo_1001", "nameinfo_ada"] {
+        assert!(ends_within(plain.pttl(key).await, Duration::from_secs(600)), "{key}");
+    }
     // What is not readable, or of somebody else, is a miss.
     for text in ["", "{", "[]", "{\"uid\":\"1001\"}", "{\"uid\":1002,\"name\":\"bob\"}"] {
         plain.set("ubaseinfo_1001", text).await;

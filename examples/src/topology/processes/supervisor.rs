@@ -14,9 +14,9 @@ use crate::{
     StartError,
     config::{GateSettings, Named, ServerSettings, Service, Settings},
     ready_file::{self, Ready, ReadyChat, ReadyFile},
-    server::{Bound, Started, install_recorder, no_signals, say, serve_monitor},
+    server::{Needs, Started, Storage, install_recorder, no_signals, say, serve_monitor},
     signals,
-    topology::banner,
+    topology::{banner, in_process},
 };
 
 /// After the children's own deadline, before what is left of them is killed.
@@ -25,11 +25,16 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Runs every server in a process of its own until told to end.
 pub(in crate::topology) async fn run(settings: Settings) -> Result<ExitCode, StartError> {
     let shutdown = signals::cancel_on_signal().map_err(no_signals)?;
-    let metrics = Bound::listen(&settings.metrics).await?;
-    if let Some(path) = &settings.ready_file {
-        ReadyFile::prepare(path).map_err(ready_file::error)?;
-    }
-    let Some(family) = shutdown.run_until_cancelled(Family::start(&settings)).await else {
+    let (servers, _, metrics) = in_process::listen(&settings).await?;
+    let start = async {
+        open_and_close(&settings).await?;
+        // Who is refused until here touches nothing.
+        settings.ready_file.as_deref().map_or(Ok(()), ReadyFile::prepare).map_err(ready_file::error)?;
+        // From here on their ports are free for the children.
+        drop(servers);
+        Family::start(&settings).await
+    };
+    let Some(family) = shutdown.run_until_cancelled(start).await else {
         return Ok(ExitCode::SUCCESS);
     };
     let (family, mut ready, monitored) = family?;
@@ -61,6 +66,14 @@ pub(in crate::topology) async fn run(settings: Settings) -> Result<ExitCode, Sta
     drop(file);
     info!("ended");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What cannot be opened, and a port in use, is found out before there is a child: several of them would each have a word
+/// about it in the log, and one would be changing the schema while another one refuses.
+async fn open_and_close(settings: &Settings) -> Result<(), StartError> {
+    let needs = Needs { database: true, code_lifetime: Some(settings.verify.code_lifetime), ..Needs::default() };
+    Storage::open(&settings.backends, needs).await?.close().await;
+    Ok(())
 }
 
 /// All servers, as they were started.

@@ -3,10 +3,17 @@ use serde::Serialize;
 use uschat_pool::redis::redis::cmd;
 use uschat_proto::chat::{Profile, UserId};
 
-use super::RedisState;
+use super::{RedisState, commands::Script};
 use crate::store::{StoreError, state::ProfileCache};
 
 const SECONDS: u64 = 600;
+
+/// Reads a copy. One without an expiry is an original's, which would show what it says for ever: it gets one, of ARGV[1]
+/// seconds. Whoever misses it then, they too, reads the database again.
+static READ: Script = Script::new(
+    "if redis.call('TTL', KEYS[1]) == -1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+     return redis.call('GET', KEYS[1])",
+);
 
 /// The originals' shape. They read a missing `pwd` as an empty one; the e-mail address is never ours to share.
 #[derive(Serialize)]
@@ -49,7 +56,7 @@ impl ProfileCache for RedisState {
 
 impl RedisState {
     async fn cached(&self, key: &str) -> Result<Option<Profile>, StoreError> {
-        let json: Option<Vec<u8>> = self.commands.run(cmd("GET").arg(key)).await?;
+        let json: Option<Vec<u8>> = self.commands.script(&READ, key, &[&SECONDS.to_string()]).await?;
         Ok(json.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 }

@@ -11,11 +11,10 @@ mod real_server {
 
     use futures_util::future::join_all;
     use tokio::task::JoinSet;
-    use uschat_proto::chat::{MessageKey, ThreadId};
-    use uschat_server::store::{Conversations, NewTexts, StoreError, SubmitError};
+    use uschat_server::store::SubmitError;
 
     use crate::{
-        conformance::{Stores, contents, seqs, texts},
+        conformance::{Stores, contents, seqs, sql, texts},
         mysql_support::{execute, new_database, open, rows},
     };
 
@@ -38,40 +37,17 @@ mod real_server {
         let url = new_database().await;
         let store = open(&url).await;
         let stores = Stores::new(store.clone(), ());
-        let (ada, bob, thread) = stores.two_friends().await;
-        let first = stores.conversations.submit(texts(ada, bob, &[("a", "1")])).await.unwrap();
-        let fence = stores.accounts.next_fence(ada).await.unwrap();
+        let before = sql::before_a_reopen(&stores).await;
         store.close().await;
-
-        let stores = Stores::new(open(&url).await, ());
-        assert_eq!(stores.conversations.submit(texts(ada, bob, &[("a", "1")])).await.unwrap().texts, first.texts);
-        assert_eq!(stores.conversations.submit(texts(ada, bob, &[("b", "2")])).await.unwrap().texts[0].seq, 3);
-        assert_eq!(seqs(&stores.all(thread).await), [1, 2, 3]);
-        assert!(stores.accounts.next_fence(ada).await.unwrap() > fence);
-        assert!(stores.user("cy").await > bob);
+        sql::after_a_reopen(&Stores::new(open(&url).await, ()), before).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn two_programs_on_one_database_wait_for_each_other() {
         let url = new_database().await;
         let (one, other) = tokio::join!(open(&url), open(&url));
-        let stores = [Stores::new(one, ()), Stores::new(other, ())];
-        let (ada, bob, thread) = stores[0].two_friends().await;
-        let mut programs = JoinSet::new();
-        for (program, stores) in stores.into_iter().enumerate() {
-            programs.spawn(async move {
-                for n in 0..30 {
-                    stores.user(&format!("user{program}-{n}")).await;
-                    // The same ids from both: whoever comes second gets the first result.
-                    stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), "text")])).await.unwrap();
-                    stores.conversations.submit(texts(bob, ada, &[("", "text")])).await.unwrap();
-                }
-            });
-        }
-        programs.join_all().await;
-        let all = open(&url).await.history(thread, MessageKey(0), usize::MAX).await.unwrap();
-        assert_eq!(seqs(&all), (1..=1 + 30 + 60).collect::<Vec<_>>());
-        assert!(all.is_sorted_by(|text, next| text.key < next.key));
+        let programs = [Stores::new(one, ()), Stores::new(other, ())];
+        sql::programs_wait_for_each_other(programs, async || Stores::new(open(&url).await, ())).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,16 +107,7 @@ mod real_server {
         let url = new_database().await;
         let store = open(&url).await;
         let stores = Stores::new(store.clone(), ());
-        let (ada, bob, thread) = stores.two_friends().await;
-        let receipts: Vec<_> = (0..300).map(|_| store.submit(texts(ada, bob, &[("", "text")]))).collect();
-        store.close().await;
-
-        for receipt in receipts {
-            receipt.await.unwrap();
-        }
-        let late = store.submit(texts(ada, bob, &[("", "late")])).await;
-        assert!(matches!(late, Err(SubmitError::Store(StoreError::Unavailable(_)))), "{late:?}");
-        assert!(store.history(thread, MessageKey(0), 1).await.is_err());
+        let thread = sql::closing_commits(&*store, &stores, async || store.close().await).await;
         assert_eq!(Stores::new(open(&url).await, ()).all(thread).await.len(), 301);
     }
 
@@ -148,28 +115,14 @@ mod real_server {
     async fn a_row_the_database_refuses_fails_only_its_request() {
         let url = new_database().await;
         let stores = Stores::new(open(&url).await, ());
-        let (ada, bob, thread) = stores.two_friends().await;
+        let friends = stores.two_friends().await;
         execute(
             &url,
             "CREATE TRIGGER refuse BEFORE INSERT ON chat_message FOR EACH ROW
              IF new.content = 'poison' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'; END IF",
         )
         .await;
-        let content = |n: usize| if n % 10 == 3 { "poison" } else { "text" };
-        let receipts: Vec<_> =
-            (0..40).map(|n| stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), content(n))]))).collect();
-        let mut next = 2;
-        for (n, receipt) in receipts.into_iter().enumerate() {
-            match receipt.await {
-                Ok(stored) => {
-                    assert_eq!((content(n), seqs(&stored.texts)), ("text", vec![next]));
-                    next += 1;
-                }
-                Err(SubmitError::Store(StoreError::Corrupt(_))) => assert_eq!(content(n), "poison"),
-                Err(other) => panic!("{n}: {other}"),
-            }
-        }
-        assert_eq!(seqs(&stores.all(thread).await), (1..=37).collect::<Vec<_>>());
+        sql::only_poison_fails(&stores, friends).await;
     }
 
     #[tokio::test]
@@ -195,8 +148,8 @@ mod real_server {
     async fn of_two_conversations_of_a_pair_the_older_one_counts() {
         let url = new_database().await;
         let stores = Stores::new(open(&url).await, ());
-        let (ada, bob, thread) = stores.two_friends().await;
-        assert_eq!((ada.0, bob.0), (1001, 1002));
+        let friends = stores.two_friends().await;
+        assert_eq!((friends.0.0, friends.1.0), (1001, 1002));
         // Originals stored the same pair in both orders, and know of no heads.
         execute(
             &url,
@@ -204,13 +157,7 @@ mod real_server {
              INSERT INTO private_chat (thread_id, user1_id, user2_id) VALUES (500, 1002, 1001)",
         )
         .await;
-        assert_eq!(stores.conversations.private_thread(bob, ada).await.unwrap(), Some(thread));
-        assert_eq!(stores.conversations.submit(texts(bob, ada, &[("", "1")])).await.unwrap().thread, thread);
-        // A client may still have the other one open.
-        let named = NewTexts { thread: Some(ThreadId(500)), ..texts(ada, bob, &[("", "2")]) };
-        let stored = stores.conversations.submit(named).await.unwrap();
-        assert_eq!((stored.thread, seqs(&stored.texts)), (ThreadId(500), vec![1]));
-        assert_eq!(contents(&stores.all(thread).await)[1..], ["1"]);
+        sql::the_older_conversation_counts(&stores, friends).await;
     }
 
     #[tokio::test]

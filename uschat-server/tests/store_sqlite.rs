@@ -6,17 +6,16 @@ use std::{path::Path, sync::Arc};
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
-use uschat_proto::chat::{MessageKey, ThreadId};
+use uschat_proto::chat::MessageKey;
 use uschat_server::store::{
-    Conversations, NewTexts, StoreError, SubmitError,
+    Conversations, SubmitError,
     sqlite::{OpenError, SqliteOptions, SqliteStore},
 };
 
 #[macro_use]
 mod conformance;
 
-use conformance::{Stores, contents, seqs, texts};
+use conformance::{Stores, seqs, sql, texts};
 
 async fn stores() -> Stores {
     let folder = tempfile::tempdir().unwrap();
@@ -55,17 +54,9 @@ async fn everything_survives_a_reopen() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let stores = Stores::new(store.clone(), ());
-    let (ada, bob, thread) = stores.two_friends().await;
-    let first = stores.conversations.submit(texts(ada, bob, &[("a", "1")])).await.unwrap();
-    let fence = stores.accounts.next_fence(ada).await.unwrap();
+    let before = sql::before_a_reopen(&stores).await;
     store.close().await.unwrap();
-
-    let stores = Stores::new(open(&folder).await, ());
-    assert_eq!(stores.conversations.submit(texts(ada, bob, &[("a", "1")])).await.unwrap().texts, first.texts);
-    assert_eq!(stores.conversations.submit(texts(ada, bob, &[("b", "2")])).await.unwrap().texts[0].seq, 3);
-    assert_eq!(seqs(&stores.all(thread).await), [1, 2, 3]);
-    assert!(stores.accounts.next_fence(ada).await.unwrap() > fence);
-    assert!(stores.user("cy").await > bob);
+    sql::after_a_reopen(&Stores::new(open(&folder).await, ()), before).await;
 }
 
 #[tokio::test]
@@ -89,23 +80,8 @@ async fn what_was_acknowledged_survives_a_crash() {
 async fn two_programs_on_one_file_wait_for_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = tokio::join!(open(&folder), open(&folder));
-    let stores = [Stores::new(one, ()), Stores::new(other, ())];
-    let (ada, bob, thread) = stores[0].two_friends().await;
-    let mut programs = JoinSet::new();
-    for (program, stores) in stores.into_iter().enumerate() {
-        programs.spawn(async move {
-            for n in 0..30 {
-                stores.user(&format!("user{program}-{n}")).await;
-                // The same ids from both: whoever comes second gets the first result.
-                stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), "text")])).await.unwrap();
-                stores.conversations.submit(texts(bob, ada, &[("", "text")])).await.unwrap();
-            }
-        });
-    }
-    programs.join_all().await;
-    let all = open(&folder).await.history(thread, MessageKey(0), usize::MAX).await.unwrap();
-    assert_eq!(seqs(&all), (1..=1 + 30 + 60).collect::<Vec<_>>());
-    assert!(all.is_sorted_by(|text, next| text.key < next.key));
+    let programs = [Stores::new(one, ()), Stores::new(other, ())];
+    sql::programs_wait_for_each_other(programs, async || Stores::new(open(&folder).await, ())).await;
 }
 
 #[tokio::test]
@@ -113,16 +89,7 @@ async fn closing_commits_what_was_handed_over() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let stores = Stores::new(store.clone(), ());
-    let (ada, bob, thread) = stores.two_friends().await;
-    let receipts: Vec<_> = (0..300).map(|_| store.submit(texts(ada, bob, &[("", "text")]))).collect();
-    store.close().await.unwrap();
-
-    for receipt in receipts {
-        receipt.await.unwrap();
-    }
-    let late = store.submit(texts(ada, bob, &[("", "late")])).await;
-    assert!(matches!(late, Err(SubmitError::Store(StoreError::Unavailable(_)))), "{late:?}");
-    assert!(store.history(thread, MessageKey(0), 1).await.is_err());
+    let thread = sql::closing_commits(&*store, &stores, async || store.close().await.unwrap()).await;
     let wal = std::fs::metadata(folder.path().join("uschat.db-wal")).map_or(0, |file| file.len());
     assert_eq!(wal, 0, "the log was not moved into the file");
     assert_eq!(Stores::new(open(&folder).await, ()).all(thread).await.len(), 301);
@@ -132,28 +99,14 @@ async fn closing_commits_what_was_handed_over() {
 async fn a_row_the_database_refuses_fails_only_its_request() {
     let folder = tempfile::tempdir().unwrap();
     let stores = Stores::new(open(&folder).await, ());
-    let (ada, bob, thread) = stores.two_friends().await;
+    let friends = stores.two_friends().await;
     execute(
         &folder,
         "CREATE TRIGGER refuse BEFORE INSERT ON chat_message WHEN new.content = 'poison'
          BEGIN SELECT raise(ABORT, 'refused'); END",
     )
     .await;
-    let content = |n: usize| if n % 10 == 3 { "poison" } else { "text" };
-    let receipts: Vec<_> =
-        (0..40).map(|n| stores.conversations.submit(texts(ada, bob, &[(&format!("id{n}"), content(n))]))).collect();
-    let mut next = 2;
-    for (n, receipt) in receipts.into_iter().enumerate() {
-        match receipt.await {
-            Ok(stored) => {
-                assert_eq!((content(n), seqs(&stored.texts)), ("text", vec![next]));
-                next += 1;
-            }
-            Err(SubmitError::Store(StoreError::Corrupt(_))) => assert_eq!(content(n), "poison"),
-            Err(other) => panic!("{n}: {other}"),
-        }
-    }
-    assert_eq!(seqs(&stores.all(thread).await), (1..=37).collect::<Vec<_>>());
+    sql::only_poison_fails(&stores, friends).await;
 }
 
 #[tokio::test]
@@ -181,8 +134,8 @@ async fn a_commit_that_fails_stores_nothing_and_acknowledges_nothing() {
 async fn of_two_conversations_of_a_pair_the_older_one_counts() {
     let folder = tempfile::tempdir().unwrap();
     let stores = Stores::new(open(&folder).await, ());
-    let (ada, bob, thread) = stores.two_friends().await;
-    assert_eq!((ada.0, bob.0), (1001, 1002));
+    let friends = stores.two_friends().await;
+    assert_eq!((friends.0.0, friends.1.0), (1001, 1002));
     // Originals stored the same pair in both orders.
     execute(
         &folder,
@@ -191,13 +144,7 @@ async fn of_two_conversations_of_a_pair_the_older_one_counts() {
          INSERT INTO thread_head (thread_id) VALUES (500)",
     )
     .await;
-    assert_eq!(stores.conversations.private_thread(bob, ada).await.unwrap(), Some(thread));
-    assert_eq!(stores.conversations.submit(texts(bob, ada, &[("", "1")])).await.unwrap().thread, thread);
-    // A client may still have the other one open.
-    let named = NewTexts { thread: Some(ThreadId(500)), ..texts(ada, bob, &[("", "2")]) };
-    let stored = stores.conversations.submit(named).await.unwrap();
-    assert_eq!((stored.thread, seqs(&stored.texts)), (ThreadId(500), vec![1]));
-    assert_eq!(contents(&stores.all(thread).await)[1..], ["1"]);
+    sql::the_older_conversation_counts(&stores, friends).await;
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub mod contacts;
 #[macro_use]
 pub mod conversations;
 pub mod model;
+pub mod sql;
 #[macro_use]
 pub mod state;
 

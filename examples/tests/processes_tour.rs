@@ -6,7 +6,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Backends, LineClient, Topology, processes, until};
+use support::{Backends, Topology, processes, tour, until};
 
 mod real_server {
     use super::*;
@@ -16,7 +16,8 @@ mod real_server {
         let backends = Backends::shared().await;
         let mut topology = Topology::start(&backends.processes()).await;
         each_server_has_a_process(&topology);
-        let (ada, ben) = tour(&topology).await;
+        let (mut ada, ben) = tour(&topology).await;
+        assert_eq!(ada.ask("search ben").await, "ok search 1002 ben");
 
         let places = places(&backends).await;
         keys(&backends, &places).await;
@@ -50,28 +51,6 @@ fn each_server_has_a_process(topology: &Topology) {
     let children = processes::children_of(topology.pid());
     assert_eq!(children.len(), 5, "gate, verify, status and two chat servers");
     assert!(chats.iter().all(|chat| children.contains(&chat.pid)), "{chats:?} {children:?}");
-}
-
-async fn tour(topology: &Topology) -> (LineClient, LineClient) {
-    let mut ada = LineClient::start(topology, &[]);
-    assert_eq!(ada.ask("signup ada ada@example.org secret1!").await, "ok signup 1001 ada");
-    let answer = ada.ask("login ada@example.org secret1!").await;
-    assert_eq!(answer, "ok login 1001 ada (friends 0, applications 0)");
-    let mut ben = LineClient::start(topology, &[]);
-    assert_eq!(ben.ask("signup ben ben@example.org secret2!").await, "ok signup 1002 ben");
-    let answer = ben.ask("login ben@example.org secret2!").await;
-    assert_eq!(answer, "ok login 1002 ben (friends 0, applications 0)");
-
-    assert_eq!(ben.ask("add 1001 It is me, Ben").await, "ok add 1001");
-    assert_eq!(ada.line().await.unwrap(), "applied from 1002 ben: It is me, Ben");
-    assert_eq!(ada.ask("approve 1002 Benny").await, "ok approve 1002 ben");
-    assert_eq!(ben.line().await.unwrap(), "approved by 1001 ada");
-    assert_eq!(ada.ask("say 1002 hello, 你好").await, "ok say 1002 #3 (message 3, conversation 1)");
-    assert_eq!(ben.line().await.unwrap(), "text from 1001 ada #3: hello, 你好");
-    assert_eq!(ben.ask("say 1001 hello, Countess").await, "ok say 1001 #4 (message 4, conversation 1)");
-    assert_eq!(ada.line().await.unwrap(), "text from 1002 ben #4: hello, Countess");
-    assert_eq!(ada.ask("search ben").await, "ok search 1002 ben");
-    (ada, ben)
 }
 
 /// The chat server that each of the two is on.

@@ -14,6 +14,7 @@ mod ready_reader;
 mod rows;
 pub mod servers;
 mod topology;
+mod tour;
 mod user;
 
 pub use backends::{Backends, mariadb, redis};
@@ -24,6 +25,7 @@ pub use raw_client::{Frame, RawClient};
 pub use ready_reader::ReadyReader;
 pub use rows::{ids_of, numbers_of, rows_of};
 pub use topology::{Chat, Ready, Topology};
+pub use tour::tour;
 pub use user::{Gate, User, xor_password};
 
 use std::{

@@ -61,12 +61,6 @@ impl Database {
 }
 
 impl Backends {
-    /// For servers that keep nothing in a database: codes and tokens live in the state.
-    #[must_use]
-    pub fn without_database(self) -> Self {
-        Self { database: Named::new("--sql", Database::Memory), ..self }
-    }
-
     /// For people, without passwords: where everything lies, a line each.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -13,7 +13,7 @@ use super::{
 use crate::StartError;
 
 /// Every section that some original server's file has. Chat servers have one more each, under their name.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 14] = [
     "SelfServer",
     "GateServer",
     "StatusServer",
@@ -28,7 +28,6 @@ const KNOWN: [&str; 15] = [
     "Smtp",
     "Metrics",
     "email",
-    "heartbeat",
 ];
 
 /// Sections with their keys. Both are case-sensitive, as the originals have them.

@@ -14,6 +14,7 @@ use super::{
     services::{ChatSettings, GateSettings, ServerSettings, Service, StatusSettings, VerifySettings},
     settings::{log, seconds},
     shared_sections::{peer_sections, peers, redis, smtp, sql},
+    urls::SqlUrl,
 };
 use crate::StartError;
 
@@ -160,10 +161,8 @@ fn chat(options: &ServerOptions, sections: &Sections) -> Result<ChatSettings, St
 
 /// Servers that are started alone share nothing but what stands behind them.
 fn backends(role: Role, options: &ServerOptions, sections: &Sections) -> Result<Backends, StartError> {
-    let flag = |key: &str| format!("{key} or [{}]", if key == "--sql" { "Mysql" } else { "Redis" });
-    let given = options.sql.clone().map(|sql| Named::new("--sql", sql));
-    let sql = match given {
-        Some(sql) => Some(sql),
+    let sql = match options.sql.clone() {
+        Some(sql) => Some(Named::new("--sql", sql)),
         None => sql(sections)?,
     };
     let redis = match options.redis.clone() {
@@ -176,24 +175,28 @@ fn backends(role: Role, options: &ServerOptions, sections: &Sections) -> Result<
     };
     if redis.is_none() {
         let problem = "the servers find each other by Redis, and none is named";
-        return Err(StartError::new(flag("--redis"), problem, "name the Redis that all of them use"));
+        return Err(StartError::new("--redis or [Redis]", problem, "name the Redis that all of them use"));
     }
-    // Codes and tokens live in Redis alone.
-    let database = match (sql, role) {
-        (None, Role::Verify | Role::Status) => Named::new("--sql", Database::Memory),
-        (None, Role::Gate | Role::Chat) => {
-            let problem = "the servers share a database, and none is named";
-            return Err(StartError::new(flag("--sql"), problem, "name the MySQL or MariaDB that all of them use"));
-        }
-        (sql, _) => Database::choose(sql, None)?,
+    let database = match role {
+        Role::Gate | Role::Chat => shared_database(sql)?,
+        // Codes and tokens live in Redis alone.
+        Role::Verify | Role::Status => Named::new("--sql", Database::Memory),
     };
-    let needs_sql = matches!(role, Role::Gate | Role::Chat);
-    if needs_sql && !database.value.is_shared() {
-        let problem = "servers in processes of their own share MySQL or MariaDB only";
-        return Err(StartError::new(database.key, problem, "name one as mysql://user:pass@host:port/db"));
+    Ok(Backends { database, redis, smtp })
+}
+
+fn shared_database(sql: Option<Named<SqlUrl>>) -> Result<Named<Database>, StartError> {
+    match sql {
+        Some(Named { key, value: SqlUrl::Mysql(url) }) => Ok(Named { key, value: Database::Mysql(url) }),
+        Some(Named { key, .. }) => {
+            let problem = "servers in processes of their own share MySQL or MariaDB only";
+            Err(StartError::new(key, problem, "name one as mysql://user:pass@host:port/db"))
+        }
+        None => {
+            let problem = "the servers share a database, and none is named";
+            Err(StartError::new("--sql or [Mysql]", problem, "name the MySQL or MariaDB that all of them use"))
+        }
     }
-    let backends = Backends { database, redis, smtp };
-    Ok(if needs_sql { backends } else { backends.without_database() })
 }
 
 fn metrics(options: &ServerOptions, sections: &Sections) -> Result<Option<Named<SocketAddr>>, StartError> {

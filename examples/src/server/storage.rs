@@ -59,7 +59,7 @@ impl Storage {
     /// Opens what is needed behind the services.
     pub(crate) async fn open(backends: &Backends, needs: Needs) -> Result<Self, StartError> {
         let Needs { database, originals, code_lifetime } = needs;
-        let lock = lock(&backends.database)?;
+        let lock = if database { lock(&backends.database)? } else { None };
         let redis = match &backends.redis {
             Some(Named { key, value: url }) => {
                 let options = RedisOptions { originals, ..RedisOptions::default() };
@@ -85,6 +85,8 @@ impl Storage {
         };
         let key = &backends.database.key;
         let storage = match &backends.database.value {
+            // Nothing is kept: codes and tokens live in the state.
+            _ if !database => storage(stores(Arc::new(MemoryStore::new()), state)),
             Database::Memory => storage(stores(Arc::new(MemoryStore::new()), state)),
             Database::Mysql(url) => {
                 let opened = MysqlStore::open(url.expose(), MysqlOptions::default()).await;

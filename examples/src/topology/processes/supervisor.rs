@@ -88,11 +88,8 @@ impl Family {
     /// are.
     async fn start(settings: &Settings) -> Result<(Self, Ready, Vec<(String, String)>), StartError> {
         let alone = |service: Service| ServerSettings {
-            backends: match service {
-                Service::Gate(_) | Service::Chat(_) => settings.backends.clone(),
-                Service::Verify(_) | Service::Status(_) => settings.backends.clone().without_database(),
-            },
             service,
+            backends: settings.backends.clone(),
             // For this process only, which gathers them.
             metrics: Some(Named::new("--metrics-port", ([127, 0, 0, 1], 0).into())),
             log: settings.log.clone(),

@@ -73,6 +73,11 @@ async fn what_is_wrong_in_a_file_is_one_line_that_names_it() {
         ("gate", "[GateServer]\nPort=8080\n".to_owned(), "--redis or [Redis]: "),
         ("chat", format!("[SelfServer]\nPort=8090\n{BACKENDS}"), "Name of [SelfServer] in "),
         ("chat", format!("[SelfServer]\nName=a\n[PeerServer]\nServers=b\n{BACKENDS}"), "Host of [b] in "),
+        (
+            "chat",
+            format!("[SelfServer]\nName=a\n[PeerServer]\nServers=b\n[b]\nHost=two words\nPort=1\n{BACKENDS}"),
+            "[b] in ",
+        ),
         ("status", format!("[chatservers]\nName=a\n[a]\nHost=two words\nPort=1\n{BACKENDS}"), "Host of [a] in "),
         ("verify", format!("[Smtp]\nUrl=hunter2\n{BACKENDS}"), "Url of [Smtp] in "),
         ("verify", format!("[VarifyServer]\nCodeLifetime=0\n{BACKENDS}"), "CodeLifetime of [VarifyServer] in "),

@@ -21,12 +21,11 @@ impl FromStr for OriginalPeers {
         let mut peers: Vec<Original> = Vec::new();
         for peer in text.split(',').map(str::trim).filter(|peer| !peer.is_empty()) {
             let (name, address) = peer.split_once('=').ok_or(OriginalPeersError)?;
-            let (name, address) = (name.trim(), address.trim());
-            let known = peers.iter().any(|peer| peer.name == name);
-            if name.is_empty() || known || !is_host_and_port(address) {
+            let peer = Original { name: name.trim().to_owned(), address: address.trim().to_owned() };
+            if peers.iter().any(|earlier| earlier.name == peer.name) || peer.as_peer().validate().is_err() {
                 return Err(OriginalPeersError);
             }
-            peers.push(Original { name: name.to_owned(), address: address.to_owned() });
+            peers.push(peer);
         }
         Ok(Self(peers))
     }
@@ -38,13 +37,6 @@ impl TryFrom<String> for OriginalPeers {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
     }
-}
-
-fn is_host_and_port(address: &str) -> bool {
-    address.rsplit_once(':').is_some_and(|(host, port)| {
-        let bracketed = host.starts_with('[') && host.ends_with(']');
-        !host.is_empty() && (bracketed || !host.contains(':')) && port.parse::<u16>().is_ok_and(|port| port != 0)
-    })
 }
 
 #[cfg(test)]

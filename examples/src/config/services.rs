@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use uschat_server::chat::OriginalPeer;
 
 use super::{Backends, LogFormat, Named};
 
@@ -121,4 +122,12 @@ pub struct Original {
     pub name: String,
     /// `host:port` of its gRPC.
     pub address: String,
+}
+
+impl Original {
+    /// As the chat service takes it.
+    #[must_use]
+    pub fn as_peer(&self) -> OriginalPeer {
+        OriginalPeer { name: self.name.clone(), address: self.address.clone() }
+    }
 }

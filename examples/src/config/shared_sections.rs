@@ -67,7 +67,10 @@ pub(super) fn peers(sections: &Sections) -> Result<Vec<Original>, StartError> {
         let port =
             port.ok_or_else(|| StartError::new(peer.key("Port"), "it is missing", "add the peer's gRPC port"))?;
         let name = peer.text("Name").map_or_else(|| section.clone(), |name| name.value);
-        Ok(Original { name, address: format!("{}:{}", super::hosts::bracketed(&host), port.value) })
+        let original = Original { name, address: format!("{}:{}", super::hosts::bracketed(&host), port.value) };
+        let checked = original.as_peer().validate();
+        checked.map_err(|error| StartError::new(peer.place(), error, "correct Name, Host or Port"))?;
+        Ok(original)
     };
     peer_sections(sections)?.iter().map(peer).collect()
 }

@@ -7,7 +7,7 @@ use uschat_pool::{
     grpc::{GrpcConfig, GrpcManager},
 };
 use uschat_server::{
-    chat::{Chat, ChatConfig, OriginalPeer},
+    chat::{Chat, ChatConfig, ChatError},
     gate::{Gate, GateConfig, StatusClient, VerifyClient},
     grpc_server::GrpcServerConfig,
     session::{Pacing, SessionConfig},
@@ -18,7 +18,7 @@ use uschat_server::{
 use super::{bind::Bound, stage::Stage, storage::Storage};
 use crate::{
     StartError,
-    config::{ChatSettings, GateSettings, Service, StatusSettings, VerifySettings},
+    config::{ChatSettings, GateSettings, Original, Service, StatusSettings, VerifySettings},
 };
 
 /// A server with its ports, which listen before anything is started: what cannot listen must not touch data.
@@ -185,14 +185,18 @@ fn gate(settings: GateSettings, storage: &Storage, drain: Duration) -> Result<Ga
 
 fn chat(settings: ChatSettings, storage: &Storage, drain: Duration) -> Result<Chat, StartError> {
     let pacing = if settings.pacing_gap.is_zero() { Pacing::Off } else { Pacing::Gap(settings.pacing_gap) };
-    let originals = settings.originals.into_iter();
     let config = ChatConfig {
         session: SessionConfig { pacing, drain, ..SessionConfig::default() },
         client_host: settings.advertise,
-        originals: originals.map(|peer| OriginalPeer { name: peer.name, address: peer.address }).collect(),
+        originals: settings.originals.iter().map(Original::as_peer).collect(),
         ..ChatConfig::new(&settings.name, settings.peer_host)
     };
-    Chat::new(config, storage.stores.clone()).map_err(|error| broken(&settings.name, &error))
+    Chat::new(config, storage.stores.clone()).map_err(|error| match error {
+        ChatError::Originals(error) => {
+            StartError::new("--original-peers or [PeerServer]", error, "give each peer a name of its own")
+        }
+        other => broken(&settings.name, &other),
+    })
 }
 
 fn connections(name: &str, address: &str) -> Result<Shared<GrpcManager>, StartError> {

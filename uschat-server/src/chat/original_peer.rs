@@ -9,6 +9,23 @@ pub struct OriginalPeer {
     pub address: String,
 }
 
+impl OriginalPeer {
+    /// Whether name and address can be those of a server.
+    ///
+    /// # Errors
+    /// [`OriginalPeerError::NoName`] or [`OriginalPeerError::BadAddress`].
+    pub fn validate(&self) -> Result<(), OriginalPeerError> {
+        let Self { name, address } = self.clone();
+        if name.is_empty() {
+            return Err(OriginalPeerError::NoName { address });
+        }
+        if !is_host_and_port(&address) {
+            return Err(OriginalPeerError::BadAddress { name, address });
+        }
+        Ok(())
+    }
+}
+
 /// What is wrong with a list of originals. The configuration is at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -43,19 +60,14 @@ pub enum OriginalPeerError {
 
 /// Refuses lists that could only fail later, event by event.
 pub(super) fn check(own_name: &str, originals: &[OriginalPeer]) -> Result<(), OriginalPeerError> {
-    for (index, OriginalPeer { name, address }) in originals.iter().enumerate() {
-        let (name, address) = (name.clone(), address.clone());
-        if name.is_empty() {
-            return Err(OriginalPeerError::NoName { address });
-        }
+    for (index, original) in originals.iter().enumerate() {
+        original.validate()?;
+        let name = original.name.clone();
         if name == own_name {
             return Err(OriginalPeerError::OwnName { name });
         }
         if originals[..index].iter().any(|earlier| earlier.name == name) {
             return Err(OriginalPeerError::NamedTwice { name });
-        }
-        if !is_host_and_port(&address) {
-            return Err(OriginalPeerError::BadAddress { name, address });
         }
     }
     Ok(())

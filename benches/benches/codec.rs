@@ -70,7 +70,7 @@ fn decode_group(criterion: &mut Criterion, body_len: usize) {
             buf.extend_from_slice(black_box(&stream));
             let mut rest = &buf[..];
             let mut seen = 0;
-            while let Some((frame, len)) = decode_slice(rest, limits).unwrap() {
+            while let Some((frame, len)) = decode_slice(rest, &limits).unwrap() {
                 black_box(frame);
                 rest = &rest[len..];
                 seen += 1;

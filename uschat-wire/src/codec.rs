@@ -7,16 +7,21 @@ use thiserror::Error;
 use tokio_util::codec::{Decoder, Encoder};
 
 use crate::decoder::FrameDecoder;
-use crate::encoder::encode;
+use crate::encoder::FrameEncoder;
 use crate::error::{DecodeError, EncodeError};
 use crate::frame::Frame;
+use crate::layout::{Id16Length16, Layout};
 use crate::limits::Limits;
 
-/// [`FrameDecoder`] and [`encode`] for `tokio_util::codec::Framed` and its
+/// [`FrameDecoder`] and [`FrameEncoder`] for `tokio_util::codec::Framed` and its
 /// halves.
 ///
-/// [`Limits`] hold for what is received; a sent body may always have up to
-/// [`MAX_BODY_LEN`](crate::MAX_BODY_LEN) bytes.
+/// For sockets, [`FrameReader`](crate::FrameReader) and
+/// [`FrameWriter`](crate::FrameWriter) cost much less: `Framed` hands over one
+/// frame a call, and its `send` makes one write of each.
+///
+/// After [`DecodeError::UnknownId`] the stream ends, as after every error, but
+/// may be polled again: it goes on behind that frame.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -29,19 +34,38 @@ use crate::limits::Limits;
 /// assert_eq!(codec.decode(&mut buf)?, Some(Frame::new(1023, "{}")));
 /// # Ok::<(), uschat_wire::CodecError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
-pub struct FrameCodec {
-    decoder: FrameDecoder,
+#[derive(Debug, Clone)]
+pub struct FrameCodec<L: Layout = Id16Length16> {
+    decoder: FrameDecoder<L>,
+    encoder: FrameEncoder<L>,
 }
 
 impl FrameCodec {
-    /// A codec for the start of a stream.
+    /// A codec for the start of a stream in the default layout.
+    ///
+    /// `limits` hold for what is received; a sent body may always have up to
+    /// [`MAX_BODY_LEN`](crate::MAX_BODY_LEN) bytes.
     pub fn new(limits: Limits) -> Self {
-        Self { decoder: FrameDecoder::new(limits) }
+        Self::with_layout(limits, Limits::unrestricted())
     }
 }
 
-impl Decoder for FrameCodec {
+impl<L: Layout> FrameCodec<L> {
+    /// A codec for the start of a stream, in the layout that the type says, with
+    /// limits for each direction.
+    pub fn with_layout(receive: Limits, send: Limits) -> Self {
+        Self { decoder: FrameDecoder::with_layout(receive), encoder: FrameEncoder::with_layout(send) }
+    }
+}
+
+/// In the default layout, with the default limits for what is received.
+impl Default for FrameCodec {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl<L: Layout> Decoder for FrameCodec<L> {
     type Item = Frame;
     type Error = CodecError;
 
@@ -60,12 +84,12 @@ impl Decoder for FrameCodec {
     }
 }
 
-impl Encoder<Frame> for FrameCodec {
+impl<L: Layout> Encoder<Frame> for FrameCodec<L> {
     type Error = CodecError;
 
     #[inline]
     fn encode(&mut self, frame: Frame, dst: &mut BytesMut) -> Result<(), CodecError> {
-        Ok(encode(frame.id, &frame.body, dst)?)
+        Ok(self.encoder.encode(frame.id, &frame.body, dst)?)
     }
 }
 

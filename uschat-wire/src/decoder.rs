@@ -1,9 +1,13 @@
 //! From bytes to frames.
 
+use core::marker::PhantomData;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::DecodeError;
-use crate::frame::{Frame, FrameRef, HEADER_LEN, Header};
+use crate::frame::Frame;
+use crate::frames::{Frames, Parsed, refusal};
+use crate::layout::{Header, Id16Length16, Layout, header_len};
 use crate::limits::Limits;
 
 /// Room made for the next read of an unfinished frame, in bytes. Larger bodies
@@ -11,18 +15,26 @@ use crate::limits::Limits;
 /// claim: four bytes from a stranger must not cost 64 KiB.
 const RESERVE_STEP: usize = 4096;
 
-/// Takes frames out of a growing buffer, one at a time.
+/// Takes frames out of the bytes of one connection, however they were cut.
 ///
-/// The decoder does no I/O. The caller appends what it has read to a
-/// [`BytesMut`] and calls [`decode`](Self::decode) until it says `Ok(None)`;
-/// what is left in the buffer is the start of the next frame. Use one decoder
-/// and one buffer for the whole life of a connection.
+/// The decoder does no I/O and holds no bytes. Use one for the whole life of a
+/// connection, in one of two ways:
+///
+/// * [`frames`](Self::frames) reads borrowed frames out of a slice, where they
+///   lie. It is the fastest way, neither allocates nor copies, and suits frames
+///   that are dealt with at once. [`ReadBuffer`](crate::ReadBuffer) keeps the
+///   bytes for it.
+/// * [`decode`](Self::decode) takes owned frames off a [`BytesMut`], one at a
+///   time, for frames that go elsewhere.
 ///
 /// # Copy or share
 ///
+/// For owned frames:
+///
 /// * A body of up to [`MAX_COPIED_BODY`](Self::MAX_COPIED_BODY) bytes (1 KiB)
 ///   is copied out. It holds nothing but its own bytes, so a small message that
-///   is kept for long never pins a large read buffer.
+///   is kept for long never pins a large read buffer; and up to this size a
+///   copy costs no more than the shared ownership it saves.
 /// * A longer body is split off the buffer without a copy. While it lives, the
 ///   whole allocation it came from lives too and is not used for new reads.
 ///
@@ -46,10 +58,9 @@ const RESERVE_STEP: usize = 4096;
 /// assert!(buf.is_empty());
 /// # Ok::<(), uschat_wire::DecodeError>(())
 /// ```
-#[derive(Debug, Clone, Default)]
-pub struct FrameDecoder {
-    limits: Limits,
-    failed: Option<DecodeError>,
+#[derive(Debug, Clone)]
+pub struct FrameDecoder<L: Layout = Id16Length16> {
+    state: DecoderState<L>,
 }
 
 impl FrameDecoder {
@@ -57,9 +68,38 @@ impl FrameDecoder {
     /// share its memory.
     pub const MAX_COPIED_BODY: usize = 1024;
 
-    /// A decoder for the start of a stream.
+    /// A decoder for the start of a stream, in the default layout.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, failed: None }
+        Self::with_layout(limits)
+    }
+}
+
+impl<L: Layout> FrameDecoder<L> {
+    /// A decoder for the start of a stream, in the layout that the type says.
+    pub fn with_layout(limits: Limits) -> Self {
+        Self { state: DecoderState::new(limits) }
+    }
+
+    /// The whole frames at the front of `bytes`, where they lie.
+    ///
+    /// What the iterator gave is behind the decoder. The caller keeps
+    /// [`Frames::rest`], and passes it again with the bytes that follow it.
+    ///
+    /// ```
+    /// use uschat_wire::{FrameDecoder, Limits};
+    ///
+    /// let mut decoder = FrameDecoder::new(Limits::default());
+    /// let mut frames = decoder.frames(b"\x00\x01\x00\x02hi\x00\x02\x00\x00\x00");
+    /// for frame in &mut frames {
+    ///     let frame = frame?;
+    ///     println!("{}: {} bytes", frame.id, frame.body.len());
+    /// }
+    /// assert_eq!(frames.rest(), b"\x00"); // the start of a third frame
+    /// # Ok::<(), uschat_wire::DecodeError>(())
+    /// ```
+    #[inline]
+    pub fn frames<'a>(&'a mut self, bytes: &'a [u8]) -> Frames<'a, L> {
+        Frames::new(bytes, &mut self.state)
     }
 
     /// Takes the next frame off the front of `buf`, or says `Ok(None)` if it is
@@ -67,34 +107,36 @@ impl FrameDecoder {
     ///
     /// # Errors
     ///
-    /// [`DecodeError::BodyTooLong`] as soon as a header announces more than the
-    /// limits allow. `buf` is not touched then. The decoder stays in this state
-    /// and gives the same error to every later call, whatever the buffer holds:
-    /// the stream cannot be brought back into step, so close the connection.
+    /// A [`DecodeError`] as soon as a header announces what the limits do not
+    /// allow; `buf` is not touched then. After [`DecodeError::UnknownId`] the
+    /// next call goes on behind that frame. After every other error the decoder
+    /// repeats it, whatever the buffer holds: close the connection.
     #[inline]
     pub fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        let header = match read_header(buf, self.limits) {
-            Ok(Some(header)) => header,
-            Ok(None) => return Ok(None),
-            Err(error) => {
-                self.failed = Some(error.clone());
-                return Err(error);
-            }
-        };
-        if let Some(missing @ 1..) = header.frame_len().checked_sub(buf.len()) {
-            buf.reserve(missing.min(RESERVE_STEP));
+        if self.state.is_blocked() && !self.unblock(buf)? {
             return Ok(None);
         }
-        buf.advance(HEADER_LEN);
-        let body = take_body(buf, usize::from(header.body_len));
-        let id = header.id;
-        Ok(Some(Frame { id, body }))
+        match Parsed::from_bytes::<L>(buf, &self.state.limits) {
+            Parsed::Frame(frame, _) => {
+                let (id, len) = (frame.id, frame.body.len());
+                self.state.pass(header_len::<L>() + len);
+                if len > FrameDecoder::MAX_COPIED_BODY {
+                    buf.advance(header_len::<L>());
+                    return Ok(Some(Frame { id, body: buf.split_to(len).freeze() }));
+                }
+                let body = Bytes::copy_from_slice(frame.body);
+                buf.advance(header_len::<L>() + len);
+                Ok(Some(Frame { id, body }))
+            }
+            Parsed::Incomplete => {
+                self.reserve_for_next_read(buf);
+                Ok(None)
+            }
+            Parsed::Refused(header) => Err(self.state.refuse(header)),
+        }
     }
 
-    /// How many more bytes `buf` needs before [`decode`](Self::decode) has
+    /// How many more bytes are needed behind these before the decoder has
     /// something to give: zero means that a frame or an error is ready.
     ///
     /// While the header is incomplete, this is what the header lacks, because
@@ -106,94 +148,146 @@ impl FrameDecoder {
     /// that is not yet enough. That is the moment to arm a time-out:
     ///
     /// ```
-    /// use bytes::BytesMut;
     /// use uschat_wire::{FrameDecoder, Limits};
     ///
     /// let decoder = FrameDecoder::new(Limits::default());
-    /// let mid_frame = |buf: &BytesMut| !buf.is_empty() && decoder.needs(buf) > 0;
+    /// let mid_frame = |bytes: &[u8]| !bytes.is_empty() && decoder.needs(bytes) > 0;
     ///
-    /// let mut buf = BytesMut::new();
-    /// assert_eq!(decoder.needs(&buf), 4);
-    /// assert!(!mid_frame(&buf)); // between frames: silence is normal
-    ///
-    /// buf.extend_from_slice(b"\x03\xFF\x00\x02{");
-    /// assert_eq!(decoder.needs(&buf), 1);
-    /// assert!(mid_frame(&buf));
+    /// assert_eq!(decoder.needs(b""), 4);
+    /// assert!(!mid_frame(b"")); // between frames: silence is normal
+    /// assert_eq!(decoder.needs(b"\x03\xFF\x00\x02{"), 1);
+    /// assert!(mid_frame(b"\x03\xFF\x00\x02{"));
     /// ```
-    pub fn needs(&self, buf: &BytesMut) -> usize {
-        if self.failed.is_some() {
+    pub fn needs(&self, bytes: &[u8]) -> usize {
+        let skipping = match self.state.status {
+            Status::Failed(_) => return 0,
+            Status::Skipping(bytes) => bytes,
+            Status::Reading => 0,
+        };
+        let Some(bytes) = bytes.get(skipping..) else {
+            return skipping - bytes.len() + header_len::<L>();
+        };
+        match Header::split_off::<L>(bytes) {
+            Some((header, _)) if !self.state.limits.accept(header.id, header.body_len) => 0,
+            Some((header, rest)) => (header.body_len as usize).saturating_sub(rest.len()),
+            None => header_len::<L>() - bytes.len(),
+        }
+    }
+
+    /// Bytes of the stream that are behind the decoder: those of all frames it
+    /// gave, and of those it refused and went past.
+    #[inline]
+    pub fn offset(&self) -> u64 {
+        self.state.offset
+    }
+
+    /// Throws the rest of a refused frame away as far as it is there. Says
+    /// whether decoding can go on.
+    #[cold]
+    fn unblock(&mut self, buf: &mut BytesMut) -> Result<bool, DecodeError> {
+        if let Some(error) = self.state.failed() {
+            return Err(error.clone());
+        }
+        buf.advance(self.state.skip(buf.len()));
+        Ok(!self.state.is_blocked())
+    }
+
+    fn reserve_for_next_read(&self, buf: &mut BytesMut) {
+        if !buf.is_empty() {
+            buf.reserve(self.needs(buf).min(RESERVE_STEP));
+        }
+    }
+}
+
+/// In the default layout, with the default limits.
+impl Default for FrameDecoder {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+/// How far a stream has been decoded, and whether it goes on.
+#[derive(Debug, Clone)]
+pub(crate) struct DecoderState<L> {
+    limits: Limits,
+    /// Bytes of the stream in front of what is decoded next.
+    offset: u64,
+    status: Status,
+    layout: PhantomData<fn() -> L>,
+}
+
+#[derive(Debug, Clone)]
+enum Status {
+    /// A header comes next.
+    Reading,
+    /// So many bytes of a refused frame come first.
+    Skipping(usize),
+    /// Nothing more can be read.
+    Failed(DecodeError),
+}
+
+impl<L: Layout> DecoderState<L> {
+    fn new(limits: Limits) -> Self {
+        Self { limits, offset: 0, status: Status::Reading, layout: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_blocked(&self) -> bool {
+        !matches!(self.status, Status::Reading)
+    }
+
+    pub(crate) fn failed(&self) -> Option<&DecodeError> {
+        match &self.status {
+            Status::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// These bytes are done with.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, bytes: usize) {
+        self.offset = self.offset.wrapping_add(bytes as u64);
+    }
+
+    /// How many of the next `available` bytes belong to a refused frame. They
+    /// are done with.
+    pub(crate) fn skip(&mut self, available: usize) -> usize {
+        let Status::Skipping(missing) = self.status else {
             return 0;
-        }
-        match read_header(buf, self.limits) {
-            Ok(Some(header)) => header.frame_len().saturating_sub(buf.len()),
-            Ok(None) => HEADER_LEN - buf.len(),
-            Err(_) => 0,
-        }
+        };
+        let skipped = missing.min(available);
+        self.pass(skipped);
+        self.status = if skipped == missing { Status::Reading } else { Status::Skipping(missing - skipped) };
+        skipped
     }
-}
 
-/// Reads the first frame of `bytes` where it lies, without an allocation or a
-/// copy, and tells how many bytes it takes. `Ok(None)` means that the frame is
-/// not complete.
-///
-/// There is no state: after an error, the caller has to stop by itself.
-///
-/// # Errors
-///
-/// [`DecodeError::BodyTooLong`] as soon as the header announces more than
-/// `limits` allow. Close the connection.
-///
-/// # Example
-///
-/// ```
-/// use uschat_wire::{Limits, decode_slice};
-///
-/// let mut rest: &[u8] = b"\x00\x01\x00\x02hi\x00\x02\x00\x00\x00";
-/// let mut ids = Vec::new();
-/// while let Some((frame, len)) = decode_slice(rest, Limits::default())? {
-///     ids.push(frame.id);
-///     rest = &rest[len..];
-/// }
-/// assert_eq!(ids, [1, 2]);
-/// assert_eq!(rest, b"\x00"); // the start of a third frame
-/// # Ok::<(), uschat_wire::DecodeError>(())
-/// ```
-#[inline]
-pub fn decode_slice(bytes: &[u8], limits: Limits) -> Result<Option<(FrameRef<'_>, usize)>, DecodeError> {
-    let Some(header) = read_header(bytes, limits)? else {
-        return Ok(None);
-    };
-    let len = header.frame_len();
-    let frame = bytes.get(HEADER_LEN..len).map(|body| FrameRef { id: header.id, body });
-    Ok(frame.map(|frame| (frame, len)))
-}
-
-/// The header in front of `bytes`, if it is there and may pass.
-#[inline]
-fn read_header(bytes: &[u8], limits: Limits) -> Result<Option<Header>, DecodeError> {
-    match Header::read(bytes) {
-        Some(header) if usize::from(header.body_len) > limits.max_body_len() => Err(DecodeError::BodyTooLong {
-            id: header.id,
-            len: usize::from(header.body_len),
-            max: limits.max_body_len(),
-        }),
-        header => Ok(header),
+    /// The error for a header that was refused; what it means for the stream is
+    /// remembered.
+    #[cold]
+    pub(crate) fn refuse(&mut self, header: Header) -> DecodeError {
+        let error = refusal::<L>(header, &self.limits, self.offset);
+        self.status = if error.can_continue() {
+            Status::Skipping(header_len::<L>() + header.body_len as usize)
+        } else {
+            Status::Failed(error.clone())
+        };
+        error
     }
-}
-
-#[inline]
-fn take_body(buf: &mut BytesMut, len: usize) -> Bytes {
-    if len > FrameDecoder::MAX_COPIED_BODY {
-        return buf.split_to(len).freeze();
-    }
-    let body = Bytes::copy_from_slice(&buf[..len]);
-    buf.advance(len);
-    body
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
     use super::*;
+    use crate::frame::HEADER_LEN;
+    use crate::frames::decode_slice;
 
     fn decoder(max_body: usize) -> FrameDecoder {
         FrameDecoder::new(Limits::default().max_body(max_body))
@@ -231,7 +325,7 @@ mod tests {
             let len = max + 1;
             let mut buf = BytesMut::from(&frame_bytes(8, &vec![1; len])[..]);
             let error = decoder(max).decode(&mut buf).unwrap_err();
-            assert_eq!(error, DecodeError::BodyTooLong { id: 8, len, max });
+            assert_eq!(error, DecodeError::BodyTooLong { id: 8, len, max, offset: 0 });
         }
         let mut buf = BytesMut::from(&frame_bytes(8, &[1; 65_535])[..]);
         let frame = decoder(usize::MAX).decode(&mut buf).unwrap().unwrap();
@@ -242,7 +336,7 @@ mod tests {
     fn a_length_with_the_top_bit_set_is_large_not_negative() {
         let mut buf = BytesMut::from(&b"\x80\x01\x80\x00"[..]);
         let error = FrameDecoder::default().decode(&mut buf).unwrap_err();
-        let expected = DecodeError::BodyTooLong { id: 0x8001, len: 32_768, max: 32_767 };
+        let expected = DecodeError::BodyTooLong { id: 0x8001, len: 32_768, max: 32_767, offset: 0 };
         assert_eq!(error, expected);
     }
 
@@ -258,7 +352,7 @@ mod tests {
         assert_eq!(decoder.decode(&mut innocent), Err(error.clone()));
         assert_eq!(decoder.decode(&mut BytesMut::new()), Err(error));
         assert_eq!(innocent.len(), 4);
-        assert_eq!(decoder.needs(&BytesMut::new()), 0);
+        assert_eq!(decoder.needs(b""), 0);
     }
 
     #[test]
@@ -298,7 +392,7 @@ mod tests {
     fn needs_counts_down_to_the_frame() {
         let decoder = decoder(100);
         let bytes = frame_bytes(1, b"xyz");
-        let needs: Vec<_> = (0..=bytes.len()).map(|have| decoder.needs(&BytesMut::from(&bytes[..have]))).collect();
+        let needs: Vec<_> = (0..=bytes.len()).map(|have| decoder.needs(&bytes[..have])).collect();
         assert_eq!(needs, [4, 3, 2, 1, 3, 2, 1, 0]);
         let refused = BytesMut::from(&b"\x00\x01\x00\x65"[..]);
         assert_eq!(decoder.needs(&refused), 0);
@@ -308,13 +402,13 @@ mod tests {
     fn a_slice_is_read_where_it_lies() {
         let bytes = frame_bytes(1, b"xyz");
         let limits = Limits::default();
-        let (frame, len) = decode_slice(&bytes, limits).unwrap().unwrap();
+        let (frame, len) = decode_slice(&bytes, &limits).unwrap().unwrap();
         assert_eq!((frame.id, len), (1, bytes.len()));
         assert_eq!(frame.body.as_ptr(), bytes[HEADER_LEN..].as_ptr());
         for cut in 0..bytes.len() {
-            assert_eq!(decode_slice(&bytes[..cut], limits), Ok(None));
+            assert_eq!(decode_slice(&bytes[..cut], &limits), Ok(None));
         }
-        let refused = decode_slice(b"\x00\x01\xFF\xFF", limits);
+        let refused = decode_slice(b"\x00\x01\xFF\xFF", &limits);
         assert!(matches!(refused, Err(DecodeError::BodyTooLong { .. })));
     }
 }

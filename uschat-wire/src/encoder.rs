@@ -1,19 +1,143 @@
 //! From a frame to bytes.
 
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+
 use bytes::BytesMut;
 
 use crate::error::{EncodeError, EncodeWithError};
-use crate::frame::{HEADER_LEN, Header, MAX_BODY_LEN};
+use crate::layout::{Header, Id16Length16, Layout, header_len, max_body_len, max_id};
+use crate::limits::Limits;
 
-/// Appends one frame to `out`.
+/// Writes frames to the end of a buffer, within the limits of the sender.
 ///
-/// Several frames may be appended to one buffer and written to the socket at
-/// once.
+/// The functions [`encode`] and [`encode_with`] are short for an encoder in the
+/// default layout without limits but the header's. For many small frames
+/// [`WriteBuffer`](crate::WriteBuffer) is faster.
+///
+/// ```
+/// use uschat_wire::{EncodeError, FrameEncoder, Limits};
+///
+/// let encoder = FrameEncoder::new(Limits::default().max_body_of(1018, 4));
+/// let mut out = Vec::new();
+/// encoder.encode(1018, b"{}", &mut out)?;
+/// assert_eq!(out, b"\x03\xFA\x00\x02{}");
+///
+/// let refused = encoder.encode(1018, b"[1,2]", &mut out);
+/// assert_eq!(refused, Err(EncodeError::BodyTooLong { id: 1018, len: 5, max: 4 }));
+/// assert_eq!(out.len(), 6);
+/// # Ok::<(), EncodeError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct FrameEncoder<L: Layout = Id16Length16> {
+    limits: Limits,
+    layout: PhantomData<fn() -> L>,
+}
+
+impl FrameEncoder {
+    /// An encoder in the default layout.
+    pub fn new(limits: Limits) -> Self {
+        Self::with_layout(limits)
+    }
+}
+
+impl<L: Layout> FrameEncoder<L> {
+    /// An encoder in the layout that the type says.
+    pub const fn with_layout(limits: Limits) -> Self {
+        Self { limits, layout: PhantomData }
+    }
+
+    /// Appends one frame to `out`.
+    ///
+    /// Several frames may be appended to one buffer and written to the socket
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// An [`EncodeError`] if the limits or the header do not allow the frame.
+    /// `out` is then unchanged.
+    #[inline]
+    pub fn encode(&self, id: u16, body: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+        let header = self.header(id, body.len())?;
+        let start = out.len();
+        out.extend_from_slices(&[0; MAX_HEADER_LEN][..header_len::<L>()], body);
+        header.write::<L>(&mut out.as_mut_slice()[start..][..header_len::<L>()]);
+        Ok(())
+    }
+
+    /// Appends one frame to `out` whose body `write_body` puts there itself.
+    ///
+    /// The body is written once, where it will be sent from, and its length goes
+    /// into the header afterwards. If anything fails, and also if `write_body`
+    /// panics, `out` has its former length again, so no half frame is ever sent
+    /// (its capacity may have grown).
+    ///
+    /// `write_body` gets the whole buffer, earlier frames included, and must
+    /// only append to it.
+    ///
+    /// # Errors
+    ///
+    /// * [`EncodeWithError::Body`] with the error of `write_body`.
+    /// * [`EncodeWithError::Frame`] if the limits or the header do not allow the
+    ///   frame.
+    ///
+    /// # Panics
+    ///
+    /// If `write_body` makes the buffer shorter than it got it. Frames that were
+    /// ready to be sent are lost then, and the panic keeps the rest from being
+    /// sent as if nothing had happened.
+    pub fn encode_with<O: Output, E>(
+        &self,
+        id: u16,
+        out: &mut O,
+        write_body: impl FnOnce(&mut O) -> Result<(), E>,
+    ) -> Result<(), EncodeWithError<E>> {
+        let mut unfinished = UnfinishedFrame::start(out, header_len::<L>());
+        write_body(unfinished.out).map_err(EncodeWithError::Body)?;
+        let header = self.header(id, unfinished.body_len())?;
+        header.write::<L>(unfinished.header());
+        unfinished.finish();
+        Ok(())
+    }
+
+    /// The header for this frame, if it may be sent.
+    #[inline(always)]
+    pub(crate) fn header(&self, id: u16, body_len: usize) -> Result<Header, EncodeError> {
+        if body_len > max_body_len::<L>() || id > max_id::<L>() || !self.limits.accept(id, body_len as u32) {
+            return Err(self.refusal(id, body_len));
+        }
+        Ok(Header { id, body_len: body_len as u32 })
+    }
+
+    #[cold]
+    fn refusal(&self, id: u16, len: usize) -> EncodeError {
+        if id > max_id::<L>() {
+            return EncodeError::IdTooLarge { id, max: max_id::<L>() };
+        }
+        match self.limits.max_body_len_of(id) {
+            Some(max) => EncodeError::BodyTooLong { id, len, max: max.min(max_body_len::<L>()) },
+            None => EncodeError::UnknownId { id },
+        }
+    }
+}
+
+/// In the default layout, without limits but the header's.
+impl Default for FrameEncoder {
+    fn default() -> Self {
+        Self::new(Limits::unrestricted())
+    }
+}
+
+/// The longest header of any layout.
+const MAX_HEADER_LEN: usize = 6;
+
+/// Appends one frame in the default layout to `out`: [`FrameEncoder::encode`]
+/// without limits but the header's.
 ///
 /// # Errors
 ///
-/// [`EncodeError::BodyTooLong`] if the body has more than [`MAX_BODY_LEN`]
-/// bytes. `out` is then unchanged.
+/// [`EncodeError::BodyTooLong`] if the body has more than
+/// [`MAX_BODY_LEN`](crate::MAX_BODY_LEN) bytes. `out` is then unchanged.
 ///
 /// # Example
 ///
@@ -26,35 +150,23 @@ use crate::frame::{HEADER_LEN, Header, MAX_BODY_LEN};
 /// # Ok::<(), uschat_wire::EncodeError>(())
 /// ```
 #[inline]
-pub fn encode(id: u16, body: &[u8], out: &mut BytesMut) -> Result<(), EncodeError> {
-    let header = header_for(id, body.len())?;
-    out.reserve(header.frame_len());
-    out.extend_from_slice(&header.to_bytes());
-    out.extend_from_slice(body);
-    Ok(())
+pub fn encode(id: u16, body: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
+    UNLIMITED.encode(id, body, out)
 }
 
-/// Appends one frame to `out` whose body `write_body` puts there itself.
-///
-/// The body is written once, where it will be sent from, and its length goes
-/// into the header afterwards. If anything fails, and also if `write_body`
-/// panics, `out` has its former length again, so no half frame is ever sent
-/// (its capacity may have grown).
-///
-/// `write_body` gets the whole buffer, earlier frames included, and must only
-/// append to it.
+/// Appends one frame in the default layout to `out` whose body `write_body`
+/// puts there itself: [`FrameEncoder::encode_with`] without limits but the
+/// header's.
 ///
 /// # Errors
 ///
 /// * [`EncodeWithError::Body`] with the error of `write_body`.
-/// * [`EncodeWithError::Frame`] if the body has more than [`MAX_BODY_LEN`]
-///   bytes.
+/// * [`EncodeWithError::Frame`] if the body has more than
+///   [`MAX_BODY_LEN`](crate::MAX_BODY_LEN) bytes.
 ///
 /// # Panics
 ///
-/// If `write_body` makes the buffer shorter than it got it. Frames that were
-/// ready to be sent are lost then, and the panic keeps the rest from being
-/// sent as if nothing had happened.
+/// If `write_body` makes the buffer shorter than it got it.
 ///
 /// # Example
 ///
@@ -67,64 +179,111 @@ pub fn encode(id: u16, body: &[u8], out: &mut BytesMut) -> Result<(), EncodeErro
 /// assert_eq!(&out[..], b"\x03\xF0\x00\x0A{\"uid\":42}");
 /// # Ok::<(), uschat_wire::EncodeWithError<std::fmt::Error>>(())
 /// ```
-pub fn encode_with<E>(
+pub fn encode_with<O: Output, E>(
     id: u16,
-    out: &mut BytesMut,
-    write_body: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    out: &mut O,
+    write_body: impl FnOnce(&mut O) -> Result<(), E>,
 ) -> Result<(), EncodeWithError<E>> {
-    let unfinished = UnfinishedFrame::start(out);
-    write_body(unfinished.out).map_err(EncodeWithError::Body)?;
-    unfinished.finish(id)?;
-    Ok(())
+    UNLIMITED.encode_with(id, out, write_body)
+}
+
+static UNLIMITED: FrameEncoder = FrameEncoder::with_layout(Limits::unrestricted());
+
+/// A buffer that frames can be appended to: `Vec<u8>` or `BytesMut`.
+pub trait Output: sealed::Output {}
+
+impl Output for Vec<u8> {}
+impl Output for BytesMut {}
+
+mod sealed {
+    use alloc::vec::Vec;
+
+    use bytes::BytesMut;
+
+    /// What encoding needs of a buffer.
+    pub trait Output {
+        fn len(&self) -> usize;
+        fn extend_from_slices(&mut self, header: &[u8], body: &[u8]);
+        fn truncate(&mut self, len: usize);
+        fn as_mut_slice(&mut self) -> &mut [u8];
+    }
+
+    macro_rules! output {
+        ($buffer:ty) => {
+            impl Output for $buffer {
+                #[inline(always)]
+                fn len(&self) -> usize {
+                    self.len()
+                }
+
+                #[inline(always)]
+                fn extend_from_slices(&mut self, header: &[u8], body: &[u8]) {
+                    self.reserve(header.len() + body.len());
+                    self.extend_from_slice(header);
+                    self.extend_from_slice(body);
+                }
+
+                fn truncate(&mut self, len: usize) {
+                    self.truncate(len);
+                }
+
+                #[inline(always)]
+                fn as_mut_slice(&mut self) -> &mut [u8] {
+                    self
+                }
+            }
+        };
+    }
+    output!(Vec<u8>);
+    output!(BytesMut);
 }
 
 /// A frame whose body is being written. Takes its bytes back when dropped
-/// before [`UnfinishedFrame::finish`] succeeded.
-struct UnfinishedFrame<'a> {
-    out: &'a mut BytesMut,
+/// before [`UnfinishedFrame::finish`].
+struct UnfinishedFrame<'a, O: Output> {
+    out: &'a mut O,
+    header_len: usize,
     /// Length that `out` keeps if this frame comes to nothing.
     keep: usize,
 }
 
-impl<'a> UnfinishedFrame<'a> {
-    fn start(out: &'a mut BytesMut) -> Self {
+impl<'a, O: Output> UnfinishedFrame<'a, O> {
+    fn start(out: &'a mut O, header_len: usize) -> Self {
         let keep = out.len();
-        out.extend_from_slice(&[0; HEADER_LEN]);
-        Self { out, keep }
+        out.extend_from_slices(&[0; MAX_HEADER_LEN][..header_len], &[]);
+        Self { out, header_len, keep }
     }
 
-    fn finish(mut self, id: u16) -> Result<(), EncodeError> {
-        let body_start = self.keep + HEADER_LEN;
+    fn body_len(&self) -> usize {
+        let body_start = self.keep + self.header_len;
         assert!(self.out.len() >= body_start, "the closure given to encode_with must only append");
-        let header = header_for(id, self.out.len() - body_start)?;
-        self.out[self.keep..body_start].copy_from_slice(&header.to_bytes());
+        self.out.len() - body_start
+    }
+
+    fn header(&mut self) -> &mut [u8] {
+        &mut self.out.as_mut_slice()[self.keep..][..self.header_len]
+    }
+
+    fn finish(mut self) {
         self.keep = self.out.len();
-        Ok(())
     }
 }
 
-impl Drop for UnfinishedFrame<'_> {
+impl<O: Output> Drop for UnfinishedFrame<'_, O> {
     fn drop(&mut self) {
         self.out.truncate(self.keep);
     }
 }
 
-#[inline]
-fn header_for(id: u16, body_len: usize) -> Result<Header, EncodeError> {
-    match u16::try_from(body_len) {
-        Ok(body_len) => Ok(Header { id, body_len }),
-        Err(_) => Err(EncodeError::BodyTooLong { len: body_len, max: MAX_BODY_LEN }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use alloc::vec;
+    use core::convert::Infallible;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
 
-    const TOO_LONG: EncodeError = EncodeError::BodyTooLong { len: 65_536, max: 65_535 };
+    const TOO_LONG: EncodeError = EncodeError::BodyTooLong { id: 9, len: 65_536, max: 65_535 };
 
     fn buffer_with_one_frame() -> BytesMut {
         BytesMut::from(&b"\x00\x01\x00\x01x"[..])
@@ -181,7 +340,7 @@ mod tests {
     #[test]
     fn encode_with_restores_the_buffer_when_the_body_is_too_long() {
         let mut out = buffer_with_one_frame();
-        let result = encode_with(1, &mut out, |body| {
+        let result = encode_with(9, &mut out, |body| {
             body.resize(body.len() + 65_536, 0);
             Ok::<_, Infallible>(())
         });

@@ -86,18 +86,32 @@
 //! * `tokio`: `FrameCodec`, the frames as a `tokio_util::codec` decoder and
 //!   encoder.
 
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
 #[cfg(feature = "tokio")]
 mod codec;
 mod decoder;
 mod encoder;
 mod error;
 mod frame;
+mod frames;
+mod layout;
 mod limits;
+mod read_buffer;
+mod write_buffer;
 
 #[cfg(feature = "tokio")]
 pub use codec::{CodecError, FrameCodec};
-pub use decoder::{FrameDecoder, decode_slice};
-pub use encoder::{encode, encode_with};
+pub use decoder::FrameDecoder;
+pub use encoder::{FrameEncoder, Output, encode, encode_with};
 pub use error::{DecodeError, EncodeError, EncodeWithError};
 pub use frame::{Frame, FrameRef, HEADER_LEN, MAX_BODY_LEN};
+pub use frames::{Frames, decode_slice};
+pub use layout::{ByteOrder, Id16Length16, Id16Length32, Layout, header_len, max_body_len};
 pub use limits::Limits;
+pub use read_buffer::ReadBuffer;
+pub use write_buffer::WriteBuffer;

@@ -1,65 +1,260 @@
-//! What a receiver accepts.
+//! What one direction of a connection may carry.
 
-use crate::frame::MAX_BODY_LEN;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// The original C++ servers keep lengths in a signed 16-bit integer, so this is
 /// the longest body they can announce.
 const DEFAULT_MAX_BODY: usize = i16::MAX as usize;
+/// No layout can announce more.
+const MAX_IN_ANY_LAYOUT: usize = i32::MAX as usize;
 
-/// What a receiver accepts from its peer.
+/// What one direction of a connection may carry: the longest body, exceptions
+/// for single ids, and which ids there are.
 ///
-/// Only the length of a body is limited. Ids are not: every id is legal on the
-/// wire, and an unknown one is a matter of the layer above.
-///
-/// Sending has one limit, [`MAX_BODY_LEN`], because the header sets it. A
-/// program that talks to the original C++ servers has to stay below *their*
-/// receive limits, which are lower (PROTOCOL.md lists them).
+/// A receiver and a sender each have limits of their own. Whatever they allow,
+/// no body is longer than a header can announce.
 ///
 /// ```
-/// use uschat_wire::Limits;
+/// use uschat_wire::{DecodeError, FrameDecoder, Limits};
 ///
-/// assert_eq!(Limits::default().max_body_len(), 32_767);
-/// assert_eq!(Limits::default().max_body(2048).max_body_len(), 2048);
+/// const LOGIN: u16 = 1005;
+/// const TEXT: u16 = 1017;
+/// const HEARTBEAT: u16 = 1023;
+/// let limits = Limits::default()
+///     .max_body(1024)
+///     .max_body_of(LOGIN, 512)
+///     .max_body_of(TEXT, 16 * 1024)
+///     .only_known([HEARTBEAT]);
+///
+/// let mut decoder = FrameDecoder::new(limits);
+/// let mut frames = decoder.frames(b"\x0F\xFF\x00\x00\x03\xFF\x00\x00");
+/// let unknown = frames.next().unwrap().unwrap_err();
+/// assert_eq!(unknown, DecodeError::UnknownId { id: 4095, len: 0, offset: 0 });
+/// assert!(unknown.can_continue());
+/// assert_eq!(frames.next().unwrap()?.id, HEARTBEAT);
+/// # Ok::<(), DecodeError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// # Cost
+///
+/// A check is one comparison; with exceptions, one look-up more. Clones share
+/// the table of exceptions, so give each connection a clone of one value. The
+/// table has 8 bytes for each id from the lowest to the highest one named.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Limits {
-    max_body: usize,
+    max_body: u32,
+    only_known: bool,
+    exceptions: Option<Arc<Exceptions>>,
 }
 
 impl Limits {
-    /// Sets the longest body to accept, in bytes. Default 32,767: the longest
-    /// one that the original C++ servers, which keep lengths in signed 16-bit
-    /// integers, can announce (PROTOCOL.md). Values above [`MAX_BODY_LEN`] mean
-    /// [`MAX_BODY_LEN`]; zero admits only empty bodies.
+    /// As much as the layout can express, under any id.
+    pub const fn unrestricted() -> Self {
+        Self { max_body: MAX_IN_ANY_LAYOUT as u32, only_known: false, exceptions: None }
+    }
+
+    /// Sets the longest body of ids without an exception, in bytes. Default
+    /// 32,767: the longest one that the original C++ servers, which keep lengths
+    /// in signed 16-bit integers, can announce (PROTOCOL.md). Zero admits only
+    /// empty bodies.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
-        self.max_body = bytes.min(MAX_BODY_LEN);
+        self.max_body = in_any_layout(bytes);
         self
     }
 
-    /// The longest body that is accepted, in bytes.
+    /// Sets the longest body of this id, in bytes. It may be more than the
+    /// common one. The id counts as known.
+    #[must_use]
+    pub fn max_body_of(mut self, id: u16, bytes: usize) -> Self {
+        self.exceptions_mut().insert(id, Rule::MaxBody(in_any_layout(bytes)));
+        self
+    }
+
+    /// Refuses every id but these, those of earlier calls, and those with a
+    /// length of their own.
+    #[must_use]
+    pub fn only_known(mut self, ids: impl IntoIterator<Item = u16>) -> Self {
+        self.only_known = true;
+        let exceptions = self.exceptions_mut();
+        for id in ids {
+            if exceptions.rule(id) == Rule::Unnamed {
+                exceptions.insert(id, Rule::Known);
+            }
+        }
+        self
+    }
+
+    /// The longest body of ids without an exception, in bytes.
     #[inline]
     pub fn max_body_len(&self) -> usize {
-        self.max_body
+        self.max_body as usize
+    }
+
+    /// The longest body of this id, in bytes, or `None` if the id is refused.
+    #[inline]
+    pub fn max_body_len_of(&self, id: u16) -> Option<usize> {
+        self.max_of(id).map(|max| max as usize)
+    }
+
+    #[inline(always)]
+    pub(crate) fn accept(&self, id: u16, body_len: u32) -> bool {
+        match &self.exceptions {
+            None => body_len <= self.max_body,
+            Some(_) => self.max_of(id).is_some_and(|max| body_len <= max),
+        }
+    }
+
+    #[inline]
+    fn max_of(&self, id: u16) -> Option<u32> {
+        let rule = self.exceptions.as_ref().map_or(Rule::Unnamed, |exceptions| exceptions.rule(id));
+        match rule {
+            Rule::MaxBody(max) => Some(max),
+            Rule::Unnamed if self.only_known => None,
+            Rule::Unnamed | Rule::Known => Some(self.max_body),
+        }
+    }
+
+    fn exceptions_mut(&mut self) -> &mut Exceptions {
+        Arc::make_mut(self.exceptions.get_or_insert_default())
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_body: DEFAULT_MAX_BODY }
+        Self::unrestricted().max_body(DEFAULT_MAX_BODY)
     }
 }
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = self.exceptions.as_ref().map_or(0, |exceptions| exceptions.named().count());
+        f.debug_struct("Limits")
+            .field("max_body", &self.max_body)
+            .field("only_known", &self.only_known)
+            .field("named_ids", &named)
+            .finish()
+    }
+}
+
+fn in_any_layout(bytes: usize) -> u32 {
+    bytes.min(MAX_IN_ANY_LAYOUT) as u32
+}
+
+/// The rules of the ids from `first` on, one after another.
+#[derive(Debug, Clone, Default)]
+struct Exceptions {
+    first: u16,
+    rules: Vec<Rule>,
+}
+
+/// What holds for one id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// It was not named.
+    Unnamed,
+    /// It exists and has the common maximum.
+    Known,
+    /// It exists and has a maximum of its own.
+    MaxBody(u32),
+}
+
+impl Exceptions {
+    #[inline]
+    fn rule(&self, id: u16) -> Rule {
+        let index = usize::from(id.wrapping_sub(self.first));
+        self.rules.get(index).copied().unwrap_or(Rule::Unnamed)
+    }
+
+    fn insert(&mut self, id: u16, rule: Rule) {
+        if self.rules.is_empty() {
+            self.first = id;
+        }
+        if id < self.first {
+            let missing = usize::from(self.first - id);
+            self.rules.splice(..0, core::iter::repeat_n(Rule::Unnamed, missing));
+            self.first = id;
+        }
+        let index = usize::from(id - self.first);
+        if index >= self.rules.len() {
+            self.rules.resize(index + 1, Rule::Unnamed);
+        }
+        self.rules[index] = rule;
+    }
+
+    /// The ids that have a rule, and it.
+    fn named(&self) -> impl Iterator<Item = (u16, Rule)> {
+        (self.first..=u16::MAX).zip(self.rules.iter().copied()).filter(|&(_, rule)| rule != Rule::Unnamed)
+    }
+}
+
+/// The order of the calls that named the ids leaves no trace.
+impl PartialEq for Exceptions {
+    fn eq(&self, other: &Self) -> bool {
+        self.named().eq(other.named())
+    }
+}
+
+impl Eq for Exceptions {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_is_capped_at_what_a_header_can_say() {
+    fn a_length_above_what_any_layout_can_say_means_that() {
         let max_of = |bytes| Limits::default().max_body(bytes).max_body_len();
         assert_eq!(max_of(0), 0);
         assert_eq!(max_of(65_535), 65_535);
-        assert_eq!(max_of(65_536), 65_535);
-        assert_eq!(max_of(usize::MAX), 65_535);
+        assert_eq!(max_of(usize::MAX), 2_147_483_647);
+        assert_eq!(Limits::default().max_body_of(1, usize::MAX).max_body_len_of(1), Some(2_147_483_647));
+    }
+
+    #[test]
+    fn exceptions_hold_for_their_id_alone_whatever_the_order() {
+        for ids in [[1005, 1017, 3001], [3001, 1005, 1017], [65_535, 0, 1005]] {
+            let limits = ids
+                .iter()
+                .fold(Limits::default().max_body(100), |limits, &id| limits.max_body_of(id, usize::from(id) + 1));
+            for id in 0..=u16::MAX {
+                let expected = if ids.contains(&id) { usize::from(id) + 1 } else { 100 };
+                assert_eq!(limits.max_body_len_of(id), Some(expected), "{id}");
+                let expected = expected as u32;
+                assert!(limits.accept(id, expected) && !limits.accept(id, expected + 1), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_id_is_refused_even_with_an_empty_body() {
+        let limits = Limits::default().only_known([5, 7]).max_body_of(9, 3).only_known([9, 11]);
+        let known: Vec<u16> = (0..=u16::MAX).filter(|&id| limits.accept(id, 0)).collect();
+        assert_eq!(known, [5, 7, 9, 11]);
+        assert_eq!(limits.max_body_len_of(9), Some(3));
+        assert_eq!(limits.max_body_len_of(6), None);
+        assert!(!Limits::default().only_known([]).accept(0, 0));
+    }
+
+    #[test]
+    fn a_later_common_maximum_holds_for_known_ids_too() {
+        let limits = Limits::default().only_known([5]).max_body(10);
+        assert_eq!(limits.max_body_len_of(5), Some(10));
+    }
+
+    #[test]
+    fn equal_limits_are_equal_however_they_were_made() {
+        let forth = Limits::default().max_body_of(1, 10).max_body_of(9, 20);
+        let back = Limits::default().max_body_of(9, 20).max_body_of(1, 10);
+        assert_eq!(forth, back);
+        assert_ne!(forth, back.clone().max_body_of(2, 10));
+        assert_ne!(forth, back.only_known([]));
+    }
+
+    #[test]
+    fn debug_is_short() {
+        let limits = Limits::default().max_body_of(1, 10).max_body_of(9000, 20);
+        assert_eq!(alloc::format!("{limits:?}"), "Limits { max_body: 32767, only_known: false, named_ids: 2 }");
     }
 }

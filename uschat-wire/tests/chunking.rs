@@ -4,14 +4,14 @@ mod reference;
 
 use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
-use uschat_wire::{DecodeError, Frame, FrameDecoder, HEADER_LEN, Limits, decode_slice, encode, encode_with};
+use uschat_wire::{DecodeError, Frame, FrameDecoder, HEADER_LEN, Limits, encode, encode_with};
 
 use reference::Outcome;
 
 /// Feeds `chunks` to a decoder the way a connection would: append, then take
 /// every complete frame.
-fn decode_chunks<'a>(chunks: impl Iterator<Item = &'a [u8]>, limits: Limits) -> Outcome {
-    let mut decoder = FrameDecoder::new(limits);
+fn decode_chunks<'a>(chunks: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Outcome {
+    let mut decoder = FrameDecoder::new(limits.clone());
     let mut buf = BytesMut::new();
     let mut frames = Vec::new();
     let mut error = None;
@@ -37,19 +37,18 @@ fn decode_chunks<'a>(chunks: impl Iterator<Item = &'a [u8]>, limits: Limits) -> 
     Outcome { frames, error, rest: buf.to_vec() }
 }
 
-fn decode_borrowed(mut bytes: &[u8], limits: Limits) -> Outcome {
+fn decode_borrowed(bytes: &[u8], limits: &Limits) -> Outcome {
+    let mut decoder = FrameDecoder::new(limits.clone());
+    let mut borrowed = decoder.frames(bytes);
     let mut frames = Vec::new();
-    let error = loop {
-        match decode_slice(bytes, limits) {
-            Ok(Some((frame, len))) => {
-                frames.push(frame.to_frame());
-                bytes = &bytes[len..];
-            }
-            Ok(None) => break None,
-            Err(error) => break Some(error),
+    let mut error = None;
+    for frame in &mut borrowed {
+        match frame {
+            Ok(frame) => frames.push(frame.to_frame()),
+            Err(this) => error = Some(this),
         }
-    };
-    Outcome { frames, error, rest: bytes.to_vec() }
+    }
+    Outcome { frames, error, rest: borrowed.rest().to_vec() }
 }
 
 fn stream_of(frames: &[Frame]) -> BytesMut {
@@ -77,7 +76,7 @@ fn two_frames_at_once() {
 #[test]
 fn one_byte_at_a_time() {
     let stream = stream_of(&three_frames());
-    let outcome = decode_chunks(stream.chunks(1), Limits::default());
+    let outcome = decode_chunks(stream.chunks(1), &Limits::default());
     assert_eq!(outcome.frames, three_frames());
     assert_eq!(outcome.rest, b"");
 }
@@ -88,7 +87,7 @@ fn every_split_into_three_pieces() {
     for first in 0..=stream.len() {
         for second in first..=stream.len() {
             let pieces = [&stream[..first], &stream[first..second], &stream[second..]];
-            let outcome = decode_chunks(pieces.into_iter(), Limits::default());
+            let outcome = decode_chunks(pieces.into_iter(), &Limits::default());
             assert_eq!(outcome.frames, three_frames(), "cut at {first}, {second}");
             assert_eq!(outcome.rest, b"");
         }
@@ -139,9 +138,9 @@ fn a_frame_behind_a_refused_one_is_not_delivered() {
     stream.extend_from_slice(b"\x00\x02\x00\x09too large");
     stream.extend_from_slice(&stream_of(&[Frame::new(3, "ok")]));
     let limits = Limits::default().max_body(8);
-    let too_long = DecodeError::BodyTooLong { id: 2, len: 9, max: 8 };
+    let too_long = DecodeError::BodyTooLong { id: 2, len: 9, max: 8, offset: 6 };
     for chunk in 1..=stream.len() {
-        let outcome = decode_chunks(stream.chunks(chunk), limits);
+        let outcome = decode_chunks(stream.chunks(chunk), &limits);
         assert_eq!(outcome.frames, [Frame::new(1, "ok")]);
         assert_eq!(outcome.error, Some(too_long.clone()));
     }
@@ -204,8 +203,8 @@ proptest! {
         limits in any_limits(),
     ) {
         let expected = reference::decode_all(&stream, limits.max_body_len());
-        prop_assert_eq!(&decode_chunks(cut(&stream, &sizes), limits), &expected);
-        prop_assert_eq!(&decode_borrowed(&stream, limits), &expected);
+        prop_assert_eq!(&decode_chunks(cut(&stream, &sizes), &limits), &expected);
+        prop_assert_eq!(&decode_borrowed(&stream, &limits), &expected);
     }
 
     #[test]
@@ -215,15 +214,15 @@ proptest! {
     ) {
         let limits = Limits::default();
         let expected = reference::decode_all(&noise, limits.max_body_len());
-        prop_assert_eq!(&decode_chunks(cut(&noise, &sizes), limits), &expected);
-        prop_assert_eq!(&decode_borrowed(&noise, limits), &expected);
+        prop_assert_eq!(&decode_chunks(cut(&noise, &sizes), &limits), &expected);
+        prop_assert_eq!(&decode_borrowed(&noise, &limits), &expected);
     }
 
     #[test]
     fn what_was_encoded_is_decoded(frames in prop::collection::vec(any_frame(), 0..10)) {
         let stream = stream_of(&frames);
         prop_assert_eq!(stream.len(), frames.iter().map(Frame::encoded_len).sum::<usize>());
-        let outcome = decode_chunks(std::iter::once(&stream[..]), Limits::default());
+        let outcome = decode_chunks(std::iter::once(&stream[..]), &Limits::default());
         prop_assert_eq!(&outcome.frames, &frames);
         prop_assert_eq!(outcome.error, None);
 
@@ -244,7 +243,7 @@ proptest! {
     ) {
         let stream = stream_of(&frames);
         let cut_at = at.index(stream.len());
-        let outcome = decode_chunks(stream[..cut_at].chunks(HEADER_LEN - 1), Limits::default());
+        let outcome = decode_chunks(stream[..cut_at].chunks(HEADER_LEN - 1), &Limits::default());
         let whole: usize = outcome.frames.iter().map(Frame::encoded_len).sum();
         prop_assert_eq!(&outcome.frames[..], &frames[..outcome.frames.len()]);
         prop_assert_eq!(whole + outcome.rest.len(), cut_at);

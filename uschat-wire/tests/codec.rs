@@ -58,7 +58,8 @@ async fn a_refused_frame_ends_the_stream_for_good() {
     let mut reader = FramedRead::new(far, FrameCodec::new(limits));
 
     near.write_all(b"\x00\x01\x00\x05hello").await.unwrap();
-    let refused = |error| matches!(error, CodecError::Decode(DecodeError::BodyTooLong { id: 1, len: 5, max: 4 }));
+    let refused =
+        |error| matches!(error, CodecError::Decode(DecodeError::BodyTooLong { id: 1, len: 5, max: 4, offset: 0 }));
     assert!(refused(reader.next().await.unwrap().unwrap_err()));
     assert!(reader.next().await.is_none());
 

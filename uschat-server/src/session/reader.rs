@@ -39,7 +39,7 @@ impl<'a, A: Application> Reader<'a, A> {
 
     /// Returns why the session ends. A handler that runs is finished first.
     pub(super) async fn run(mut self, input: &mut (impl AsyncRead + Unpin)) -> CloseReason {
-        let mut decoder = FrameDecoder::new(self.shared.config.limits);
+        let mut decoder = FrameDecoder::new(self.shared.config.limits.clone());
         let mut buffer = BytesMut::new();
         let mut room = READ_ROOM;
         let mut deadlines = Deadlines::new(&self.shared.config, self.shared.logic.has_login_guard());

@@ -69,9 +69,9 @@ impl<L: Layout> Decoder for FrameCodec<L> {
     type Item = Frame;
     type Error = CodecError;
 
-    #[inline]
+    #[inline(always)]
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
-        Ok(self.decoder.decode(src)?)
+        self.decoder.decode(src).map_err(CodecError::Decode)
     }
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, CodecError> {

@@ -33,10 +33,12 @@ const RESERVE_STEP: usize = 4096;
 ///
 /// * A body of up to [`MAX_COPIED_BODY`](Self::MAX_COPIED_BODY) bytes (1 KiB)
 ///   is copied out. It holds nothing but its own bytes, so a small message that
-///   is kept for long never pins a large read buffer; and up to this size a
-///   copy costs no more than the shared ownership it saves.
+///   is kept for long never pins a large read buffer; and up to about this size
+///   a copy costs less than the shared ownership it saves.
 /// * A longer body is split off the buffer without a copy. While it lives, the
 ///   whole allocation it came from lives too and is not used for new reads.
+///
+/// [`copy_up_to`](Self::copy_up_to) moves the border; at 0 nothing is copied.
 ///
 /// # Memory
 ///
@@ -61,11 +63,13 @@ const RESERVE_STEP: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct FrameDecoder<L: Layout = Id16Length16> {
     state: DecoderState<L>,
+    max_copied_body: usize,
 }
 
 impl FrameDecoder {
-    /// Bodies up to this many bytes are copied out of the buffer; longer ones
-    /// share its memory.
+    /// Bodies up to this many bytes are copied out of the buffer, unless
+    /// [`copy_up_to`](Self::copy_up_to) said otherwise; longer ones share its
+    /// memory.
     pub const MAX_COPIED_BODY: usize = 1024;
 
     /// A decoder for the start of a stream, in the default layout.
@@ -77,7 +81,16 @@ impl FrameDecoder {
 impl<L: Layout> FrameDecoder<L> {
     /// A decoder for the start of a stream, in the layout that the type says.
     pub fn with_layout(limits: Limits) -> Self {
-        Self { state: DecoderState::new(limits) }
+        Self { state: DecoderState::new(limits), max_copied_body: FrameDecoder::MAX_COPIED_BODY }
+    }
+
+    /// Sets the longest body that [`decode`](Self::decode) copies out of the
+    /// buffer, in bytes. Share everything (0) if no frame is kept for longer
+    /// than it takes to handle the next ones.
+    #[must_use]
+    pub fn copy_up_to(mut self, bytes: usize) -> Self {
+        self.max_copied_body = bytes;
+        self
     }
 
     /// The whole frames at the front of `bytes`, where they lie.
@@ -111,21 +124,26 @@ impl<L: Layout> FrameDecoder<L> {
     /// allow; `buf` is not touched then. After [`DecodeError::UnknownId`] the
     /// next call goes on behind that frame. After every other error the decoder
     /// repeats it, whatever the buffer holds: close the connection.
-    #[inline]
+    // Forced inline: as a call it returns the frame through memory, field by field, and moving it on from there waits for
+    // those stores. That took as long again as all the rest.
+    #[inline(always)]
     pub fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
         if self.state.is_blocked() && !self.unblock(buf)? {
             return Ok(None);
         }
         match Parsed::from_bytes::<L>(buf, &self.state.limits) {
             Parsed::Frame(frame, _) => {
-                let (id, len) = (frame.id, frame.body.len());
-                self.state.pass(header_len::<L>() + len);
-                if len > FrameDecoder::MAX_COPIED_BODY {
-                    buf.advance(header_len::<L>());
-                    return Ok(Some(Frame { id, body: buf.split_to(len).freeze() }));
-                }
-                let body = Bytes::copy_from_slice(frame.body);
-                buf.advance(header_len::<L>() + len);
+                let (id, frame_len) = (frame.id, header_len::<L>() + frame.body.len());
+                self.state.pass(frame_len);
+                let body = if frame.body.len() <= self.max_copied_body {
+                    let body = Bytes::copy_from_slice(frame.body);
+                    buf.advance(frame_len);
+                    body
+                } else {
+                    let mut body = buf.split_to(frame_len).freeze();
+                    body.advance(header_len::<L>());
+                    body
+                };
                 Ok(Some(Frame { id, body }))
             }
             Parsed::Incomplete => {
@@ -192,6 +210,7 @@ impl<L: Layout> FrameDecoder<L> {
         Ok(!self.state.is_blocked())
     }
 
+    #[inline(never)]
     fn reserve_for_next_read(&self, buf: &mut BytesMut) {
         if !buf.is_empty() {
             buf.reserve(self.needs(buf).min(RESERVE_STEP));

@@ -58,10 +58,8 @@ impl<L: Layout> FrameEncoder<L> {
     /// `out` is then unchanged.
     #[inline]
     pub fn encode(&self, id: u16, body: &[u8], out: &mut impl Output) -> Result<(), EncodeError> {
-        let header = self.header(id, body.len())?;
-        let start = out.len();
-        out.extend_from_slices(&[0; MAX_HEADER_LEN][..header_len::<L>()], body);
-        header.write::<L>(&mut out.as_mut_slice()[start..][..header_len::<L>()]);
+        let header = self.header(id, body.len())?.to_bytes::<L>();
+        out.extend_from_slices(&header[..header_len::<L>()], body);
         Ok(())
     }
 

@@ -131,12 +131,24 @@ impl Header {
         if L::LENGTH_COUNTS_HEADER { self.body_len.wrapping_add(header_len::<L>() as u32) } else { self.body_len }
     }
 
+    /// The header as it travels, at the front of eight bytes. Put together in a
+    /// register: bytes stored in parts and loaded as a whole wait for each other.
+    #[inline(always)]
+    pub(crate) fn to_bytes<L: Layout>(self) -> [u8; 8] {
+        let (id, length) = (u64::from(self.id), u64::from(self.length_field::<L>()));
+        match L::BYTE_ORDER {
+            ByteOrder::BigEndian => {
+                let number = id << (8 * L::LENGTH_LEN) | length;
+                (number << (8 * (8 - header_len::<L>()))).to_be_bytes()
+            }
+            ByteOrder::LittleEndian => (length << (8 * L::ID_LEN) | id).to_le_bytes(),
+        }
+    }
+
     /// Writes the header over `out`, which has its length.
     #[inline(always)]
     pub(crate) fn write<L: Layout>(self, out: &mut [u8]) {
-        let (id, length) = out.split_at_mut(L::ID_LEN);
-        write_number::<L>(u32::from(self.id), id);
-        write_number::<L>(self.length_field::<L>(), length);
+        out.copy_from_slice(&self.to_bytes::<L>()[..header_len::<L>()]);
     }
 }
 
@@ -153,16 +165,6 @@ fn number<L: Layout>(bytes: &[u8]) -> u32 {
         (ByteOrder::LittleEndian, &[a, b]) => u32::from(u16::from_le_bytes([a, b])),
         (ByteOrder::LittleEndian, &[a, b, c]) => u32::from_le_bytes([a, b, c, 0]),
         (ByteOrder::LittleEndian, &[a, b, c, d, ..]) => u32::from_le_bytes([a, b, c, d]),
-    }
-}
-
-/// Writes the lowest bytes of `number` over `out`.
-#[inline(always)]
-fn write_number<L: Layout>(number: u32, out: &mut [u8]) {
-    let len = out.len();
-    match L::BYTE_ORDER {
-        ByteOrder::BigEndian => out.copy_from_slice(&number.to_be_bytes()[4 - len..]),
-        ByteOrder::LittleEndian => out.copy_from_slice(&number.to_le_bytes()[..len]),
     }
 }
 

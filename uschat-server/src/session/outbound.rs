@@ -11,9 +11,9 @@ use std::{
     },
 };
 
-use bytes::BytesMut;
+use bytes::Buf;
 use tokio::sync::Notify;
-use uschat_wire::Frame;
+use uschat_wire::{Frame, WriteBuffer};
 
 /// Places for frames that an empty queue keeps.
 const KEPT_PLACES: usize = 64;
@@ -196,20 +196,20 @@ impl Outbound {
 
     /// Appends waiting frames to `out`, up to `max_frames` of them, and none after `max_bytes`; but one at least, if any
     /// waits. Returns how many.
-    pub(super) fn take(&self, out: &mut BytesMut, max_frames: usize, max_bytes: usize) -> usize {
+    pub(super) fn take(&self, out: &mut WriteBuffer, max_frames: usize, max_bytes: usize) -> usize {
         let mut taken = 0;
         let mut state = self.lock();
         let was_full = !self.has_room(&state.ready, 0);
-        while taken == 0 || (taken < max_frames && out.len() < max_bytes) {
+        while taken == 0 || (taken < max_frames && out.remaining() < max_bytes) {
             let Some(item) = state.ready.pop() else { break };
             taken += 1;
             match item {
-                Item::Frame(frame) => encode(&frame, out),
+                Item::Frame(frame) => encode(frame, out),
                 Item::Mergeable(push) => {
                     // The application's code, which must not run under the lock.
                     drop(state);
                     match push.to_frame() {
-                        Some(frame) => encode(&frame, out),
+                        Some(frame) => encode(frame, out),
                         None => tracing::error!("a push without a form on the wire was dropped"),
                     }
                     state = self.lock();
@@ -316,9 +316,10 @@ impl Item {
     }
 }
 
-fn encode(frame: &Frame, out: &mut BytesMut) {
-    if let Err(error) = uschat_wire::encode(frame.id, &frame.body, out) {
-        tracing::error!(id = frame.id, %error, "a frame that cannot be sent was dropped");
+fn encode(frame: Frame, out: &mut WriteBuffer) {
+    let id = frame.id;
+    if let Err(error) = out.push_frame(frame) {
+        tracing::error!(id, %error, "a frame that cannot be sent was dropped");
     }
 }
 
@@ -327,6 +328,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::time::timeout;
+    use uschat_wire::Limits;
 
     use super::*;
 
@@ -335,10 +337,10 @@ mod tests {
     }
 
     async fn ids(queue: &Outbound) -> Vec<u16> {
-        let mut out = BytesMut::new();
+        let mut out = WriteBuffer::new(Limits::unrestricted());
         assert!(queue.ready().await);
         queue.take(&mut out, usize::MAX, usize::MAX);
-        out.chunks(10).map(|frame| u16::from_be_bytes([frame[0], frame[1]])).collect()
+        out.chunk().chunks(10).map(|frame| u16::from_be_bytes([frame[0], frame[1]])).collect()
     }
 
     #[tokio::test]
@@ -430,7 +432,7 @@ mod tests {
     async fn a_take_stops_at_its_bounds() {
         let queue = Outbound::new(100, 1_000);
         (1..=10).for_each(|id| queue.push(frame(id)).unwrap());
-        let mut out = BytesMut::new();
+        let mut out = WriteBuffer::new(Limits::unrestricted());
         assert_eq!(queue.take(&mut out, 3, usize::MAX), 3);
         out.clear();
         assert_eq!(queue.take(&mut out, usize::MAX, 15), 2);

@@ -1,14 +1,11 @@
-use bytes::BytesMut;
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
     time::{Instant, sleep_until, timeout},
 };
+use uschat_wire::{Limits, WriteBuffer};
 
 use super::{CloseReason, Session, SessionConfig};
 use crate::Application;
-
-/// Memory a writer with nothing to write keeps; that of a burst is given back.
-const KEPT_BUFFER: usize = 4 * 1024;
 
 /// Writes what waits in the outbound queue, everything ready in one write, until the queue has ended. Unless the session
 /// is paced: then one frame a write, with a gap before the next.
@@ -21,7 +18,7 @@ pub(super) async fn write_frames<A: Application>(
     sent: &metrics::Counter,
 ) -> Option<CloseReason> {
     let outbound = session.outbound();
-    let mut buffer = BytesMut::new();
+    let mut buffer = WriteBuffer::new(Limits::unrestricted());
     let mut last_write: Option<Instant> = None;
     while outbound.ready().await {
         let frames = match (session.gap(), last_write) {
@@ -35,7 +32,7 @@ pub(super) async fn write_frames<A: Application>(
         };
         let taken = outbound.take(&mut buffer, frames, config.write_bytes);
         let written = timeout(config.write, async {
-            output.write_all(&buffer).await?;
+            output.write_all_buf(&mut buffer).await?;
             output.flush().await
         });
         match written.await {
@@ -46,9 +43,9 @@ pub(super) async fn write_frames<A: Application>(
         sent.increment(taken as u64);
         // Counted from when the network took the frame, so that one after a pause leaves at once.
         last_write = session.gap().map(|_| Instant::now());
-        buffer.clear();
-        if buffer.capacity() > KEPT_BUFFER && outbound.is_empty() {
-            buffer = BytesMut::new();
+        if outbound.is_empty() {
+            // A session that is silent holds no memory to write from.
+            buffer.release();
         }
     }
     None

@@ -5,8 +5,8 @@ use core::marker::PhantomData;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::DecodeError;
-use crate::frame::Frame;
-use crate::frames::{Frames, Parsed, refusal};
+use crate::frame::{Frame, FrameRef};
+use crate::frames::{First, Frames, first, refusal};
 use crate::layout::{Header, Id16Length16, Layout, header_len};
 use crate::limits::Limits;
 
@@ -128,30 +128,24 @@ impl<L: Layout> FrameDecoder<L> {
     // those stores. That took as long again as all the rest.
     #[inline(always)]
     pub fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
-        if self.state.is_blocked() && !self.unblock(buf)? {
-            return Ok(None);
-        }
-        match Parsed::from_bytes::<L>(buf, &self.state.limits) {
-            Parsed::Frame(frame, _) => {
-                let (id, frame_len) = (frame.id, header_len::<L>() + frame.body.len());
-                self.state.pass(frame_len);
-                let body = if frame.body.len() <= self.max_copied_body {
-                    let body = Bytes::copy_from_slice(frame.body);
-                    buf.advance(frame_len);
-                    body
-                } else {
-                    let mut body = buf.split_to(frame_len).freeze();
-                    body.advance(header_len::<L>());
-                    body
-                };
-                Ok(Some(Frame { id, body }))
-            }
-            Parsed::Incomplete => {
-                self.reserve_for_next_read(buf);
-                Ok(None)
-            }
-            Parsed::Refused(header) => Err(self.state.refuse(header)),
-        }
+        let (id, body_len) = match self.state.take_plain(buf) {
+            Some((frame, _)) => (frame.id, frame.body.len()),
+            None => match self.next_with_care(buf)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        let frame_len = header_len::<L>() + body_len;
+        let body = if body_len <= self.max_copied_body {
+            let body = Bytes::copy_from_slice(&buf[header_len::<L>()..frame_len]);
+            buf.advance(frame_len);
+            body
+        } else {
+            let mut body = buf.split_to(frame_len).freeze();
+            body.advance(header_len::<L>());
+            body
+        };
+        Ok(Some(Frame { id, body }))
     }
 
     /// How many more bytes are needed behind these before the decoder has
@@ -186,7 +180,7 @@ impl<L: Layout> FrameDecoder<L> {
             return skipping - bytes.len() + header_len::<L>();
         };
         match Header::split_off::<L>(bytes) {
-            Some((header, _)) if !self.state.limits.accept(header.id, header.body_len) => 0,
+            Some((header, _)) if !self.state.limits.accept(header) => 0,
             Some((header, rest)) => (header.body_len as usize).saturating_sub(rest.len()),
             None => header_len::<L>() - bytes.len(),
         }
@@ -199,22 +193,23 @@ impl<L: Layout> FrameDecoder<L> {
         self.state.offset
     }
 
-    /// Throws the rest of a refused frame away as far as it is there. Says
-    /// whether decoding can go on.
-    #[cold]
-    fn unblock(&mut self, buf: &mut BytesMut) -> Result<bool, DecodeError> {
-        if let Some(error) = self.state.failed() {
-            return Err(error.clone());
-        }
-        buf.advance(self.state.skip(buf.len()));
-        Ok(!self.state.is_blocked())
-    }
-
+    /// Id and body length of the next frame, which is then at the front of `buf`,
+    /// when a look at the longest body alone did not settle it.
     #[inline(never)]
-    fn reserve_for_next_read(&self, buf: &mut BytesMut) {
-        if !buf.is_empty() {
+    fn next_with_care(&mut self, buf: &mut BytesMut) -> Result<Option<(u16, usize)>, DecodeError> {
+        let available = buf.len();
+        let (frame, rest) = self.state.take(buf);
+        let taken = available - rest.len();
+        let found = frame.map(|frame| frame.map(|frame| (frame.id, frame.body.len())));
+        let in_frame = match found {
+            Ok(Some((_, body_len))) => header_len::<L>() + body_len,
+            _ => 0,
+        };
+        buf.advance(taken - in_frame);
+        if found == Ok(None) && !buf.is_empty() {
             buf.reserve(self.needs(buf).min(RESERVE_STEP));
         }
+        found
     }
 }
 
@@ -228,9 +223,12 @@ impl Default for FrameDecoder {
 /// How far a stream has been decoded, and whether it goes on.
 #[derive(Debug, Clone)]
 pub(crate) struct DecoderState<L> {
-    limits: Limits,
+    /// Bodies shorter than this need no closer look. Zero where all do: with
+    /// limits for single ids, and while `status` is not `Reading`.
+    plain_bound: u32,
     /// Bytes of the stream in front of what is decoded next.
     offset: u64,
+    limits: Limits,
     status: Status,
     layout: PhantomData<fn() -> L>,
 }
@@ -247,54 +245,71 @@ enum Status {
 
 impl<L: Layout> DecoderState<L> {
     fn new(limits: Limits) -> Self {
-        Self { limits, offset: 0, status: Status::Reading, layout: PhantomData }
+        Self { plain_bound: limits.bound_of_all(), offset: 0, limits, status: Status::Reading, layout: PhantomData }
     }
 
+    /// Takes the frame at the front of `bytes`, and tells what is behind it, in
+    /// the plain case: all of it is there, and the longest body is all that has
+    /// to be looked at. Otherwise [`take`](Self::take) knows what to do.
     #[inline(always)]
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_blocked(&self) -> bool {
-        !matches!(self.status, Status::Reading)
-    }
-
-    pub(crate) fn failed(&self) -> Option<&DecodeError> {
-        match &self.status {
-            Status::Failed(error) => Some(error),
+    pub(crate) fn take_plain<'a>(&mut self, bytes: &'a [u8]) -> Option<(FrameRef<'a>, &'a [u8])> {
+        match first::<L>(bytes, |header| header.body_len < self.plain_bound) {
+            First::Frame(frame, rest) => {
+                self.pass(header_len::<L>() + frame.body.len());
+                Some((frame, rest))
+            }
             _ => None,
+        }
+    }
+
+    /// Takes the frame at the front of `bytes`, and tells what is behind
+    /// everything that is done with now.
+    pub(crate) fn take<'a>(&mut self, bytes: &'a [u8]) -> (Result<Option<FrameRef<'a>>, DecodeError>, &'a [u8]) {
+        let bytes = match &self.status {
+            Status::Reading => bytes,
+            Status::Failed(error) => return (Err(error.clone()), bytes),
+            &Status::Skipping(missing) => {
+                let (skipped, rest) = bytes.split_at(missing.min(bytes.len()));
+                self.pass(skipped.len());
+                self.skip(missing - skipped.len());
+                rest
+            }
+        };
+        if let Status::Skipping(_) = self.status {
+            return (Ok(None), bytes);
+        }
+        match first::<L>(bytes, |header| self.limits.accept(header)) {
+            First::Frame(frame, rest) => {
+                self.pass(header_len::<L>() + frame.body.len());
+                (Ok(Some(frame)), rest)
+            }
+            First::Incomplete => (Ok(None), bytes),
+            First::Refused(header) => (Err(self.refuse(header)), bytes),
         }
     }
 
     /// These bytes are done with.
     #[inline(always)]
-    pub(crate) fn pass(&mut self, bytes: usize) {
+    fn pass(&mut self, bytes: usize) {
         self.offset = self.offset.wrapping_add(bytes as u64);
     }
 
-    /// How many of the next `available` bytes belong to a refused frame. They
-    /// are done with.
-    pub(crate) fn skip(&mut self, available: usize) -> usize {
-        let Status::Skipping(missing) = self.status else {
-            return 0;
+    /// So many bytes are to be thrown away before the next header.
+    fn skip(&mut self, missing: usize) {
+        (self.status, self.plain_bound) = match missing {
+            0 => (Status::Reading, self.limits.bound_of_all()),
+            _ => (Status::Skipping(missing), 0),
         };
-        let skipped = missing.min(available);
-        self.pass(skipped);
-        self.status = if skipped == missing { Status::Reading } else { Status::Skipping(missing - skipped) };
-        skipped
     }
 
-    /// The error for a header that was refused; what it means for the stream is
-    /// remembered.
-    #[cold]
-    pub(crate) fn refuse(&mut self, header: Header) -> DecodeError {
+    fn refuse(&mut self, header: Header) -> DecodeError {
         let error = refusal::<L>(header, &self.limits, self.offset);
-        self.status = if error.can_continue() {
-            Status::Skipping(header_len::<L>() + header.body_len as usize)
+        if error.can_continue() {
+            self.skip(header_len::<L>() + header.body_len as usize);
         } else {
-            Status::Failed(error.clone())
-        };
+            self.status = Status::Failed(error.clone());
+            self.plain_bound = 0;
+        }
         error
     }
 }
@@ -372,6 +387,29 @@ mod tests {
         assert_eq!(decoder.decode(&mut BytesMut::new()), Err(error));
         assert_eq!(innocent.len(), 4);
         assert_eq!(decoder.needs(b""), 0);
+    }
+
+    #[test]
+    fn unknown_frames_are_gone_past_even_one_after_another() {
+        let mut stream = frame_bytes(9, b"abc");
+        stream.extend(frame_bytes(8, b""));
+        stream.extend(frame_bytes(9, b"de"));
+        stream.extend(frame_bytes(1, b"known"));
+        let limits = Limits::default().only_known([1]);
+        for piece in 1..=stream.len() {
+            let mut decoder = FrameDecoder::new(limits.clone());
+            let mut buf = BytesMut::new();
+            let mut seen = Vec::new();
+            for bytes in stream.chunks(piece) {
+                buf.extend_from_slice(bytes);
+                while let Some(next) = decoder.decode(&mut buf).transpose() {
+                    seen.push(next.map(|frame| frame.id));
+                }
+            }
+            let unknown = |id, len, offset| Err(DecodeError::UnknownId { id, len, offset });
+            assert_eq!(seen, [unknown(9, 3, 0), unknown(8, 0, 7), unknown(9, 2, 11), Ok(1)], "{piece}");
+            assert_eq!((buf.len(), decoder.offset()), (0, stream.len() as u64));
+        }
     }
 
     #[test]

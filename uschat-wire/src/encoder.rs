@@ -101,13 +101,15 @@ impl<L: Layout> FrameEncoder<L> {
     /// The header for this frame, if it may be sent.
     #[inline(always)]
     pub(crate) fn header(&self, id: u16, body_len: usize) -> Result<Header, EncodeError> {
-        if body_len > max_body_len::<L>() || id > max_id::<L>() || !self.limits.accept(id, body_len as u32) {
+        let header = Header { id, body_len: body_len as u32 };
+        if body_len > max_body_len::<L>() || id > max_id::<L>() || !self.limits.accept(header) {
             return Err(self.refusal(id, body_len));
         }
-        Ok(Header { id, body_len: body_len as u32 })
+        Ok(header)
     }
 
     #[cold]
+    #[inline(never)]
     fn refusal(&self, id: u16, len: usize) -> EncodeError {
         if id > max_id::<L>() {
             return EncodeError::IdTooLarge { id, max: max_id::<L>() };

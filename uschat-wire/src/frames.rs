@@ -36,70 +36,58 @@ impl<'a, L: Layout> Frames<'a, L> {
         self.rest
     }
 
-    /// What is in front of the next frame: an error that is final, or the rest
-    /// of a frame that was refused.
-    #[cold]
-    fn unblock(&mut self) -> Option<Result<FrameRef<'a>, DecodeError>> {
-        if let Some(error) = self.state.failed() {
-            let error = error.clone();
-            return (!core::mem::replace(&mut self.ended, true)).then_some(Err(error));
+    /// What a look at the longest body alone did not settle.
+    #[inline(never)]
+    fn next_with_care(&mut self) -> Option<Result<FrameRef<'a>, DecodeError>> {
+        if self.ended {
+            return None;
         }
-        let skipped = self.state.skip(self.rest.len());
-        self.rest = &self.rest[skipped..];
-        if self.state.is_blocked() { None } else { self.next() }
+        let (frame, rest) = self.state.take(self.rest);
+        self.rest = rest;
+        self.ended = frame.as_ref().is_err_and(|error| !error.can_continue());
+        frame.transpose()
     }
 }
 
 impl<'a, L: Layout> Iterator for Frames<'a, L> {
     type Item = Result<FrameRef<'a>, DecodeError>;
 
-    #[inline]
+    // Forced inline: as a call it costs as much as all it does.
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state.is_blocked() {
-            return self.unblock();
-        }
-        match Parsed::from_bytes::<L>(self.rest, self.state.limits()) {
-            Parsed::Frame(frame, rest) => {
-                self.state.pass(header_len::<L>() + frame.body.len());
+        match self.state.take_plain(self.rest) {
+            Some((frame, rest)) => {
                 self.rest = rest;
                 Some(Ok(frame))
             }
-            Parsed::Incomplete => None,
-            Parsed::Refused(header) => {
-                let error = self.state.refuse(header);
-                if !error.can_continue() {
-                    self.ended = true;
-                }
-                Some(Err(error))
-            }
+            None => self.next_with_care(),
         }
+    }
+}
+
+/// Looks at the front of these bytes.
+#[inline(always)]
+pub(crate) fn first<'a, L: Layout>(bytes: &'a [u8], accept: impl FnOnce(Header) -> bool) -> First<'a> {
+    let Some((header, rest)) = Header::split_off::<L>(bytes) else {
+        return First::Incomplete;
+    };
+    if !accept(header) {
+        return First::Refused(header);
+    }
+    match rest.split_at_checked(header.body_len as usize) {
+        Some((body, rest)) => First::Frame(FrameRef { id: header.id, body }, rest),
+        None => First::Incomplete,
     }
 }
 
 /// What is at the front of some bytes.
-pub(crate) enum Parsed<'a> {
+pub(crate) enum First<'a> {
     /// A frame, and what is behind it.
     Frame(FrameRef<'a>, &'a [u8]),
     /// The start of a frame, or nothing.
     Incomplete,
-    /// A header that the limits do not allow.
+    /// A header that is not acceptable.
     Refused(Header),
-}
-
-impl<'a> Parsed<'a> {
-    #[inline(always)]
-    pub(crate) fn from_bytes<L: Layout>(bytes: &'a [u8], limits: &Limits) -> Self {
-        let Some((header, rest)) = Header::split_off::<L>(bytes) else {
-            return Self::Incomplete;
-        };
-        if !limits.accept(header.id, header.body_len) {
-            return Self::Refused(header);
-        }
-        match rest.split_at_checked(header.body_len as usize) {
-            Some((body, rest)) => Self::Frame(FrameRef { id: header.id, body }, rest),
-            None => Self::Incomplete,
-        }
-    }
 }
 
 /// Why this header was refused by these limits.
@@ -152,9 +140,9 @@ pub(crate) fn refusal<L: Layout>(header: Header, limits: &Limits, offset: u64) -
 /// ```
 #[inline]
 pub fn decode_slice<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<(FrameRef<'a>, usize)>, DecodeError> {
-    match Parsed::from_bytes::<Id16Length16>(bytes, limits) {
-        Parsed::Frame(frame, _) => Ok(Some((frame, frame.encoded_len()))),
-        Parsed::Incomplete => Ok(None),
-        Parsed::Refused(header) => Err(refusal::<Id16Length16>(header, limits, 0)),
+    match first::<Id16Length16>(bytes, |header| limits.accept(header)) {
+        First::Frame(frame, _) => Ok(Some((frame, frame.encoded_len()))),
+        First::Incomplete => Ok(None),
+        First::Refused(header) => Err(refusal::<Id16Length16>(header, limits, 0)),
     }
 }

@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::layout::Header;
+
 /// The original C++ servers keep lengths in a signed 16-bit integer, so this is
 /// the longest body they can announce.
 const DEFAULT_MAX_BODY: usize = i16::MAX as usize;
@@ -99,12 +101,14 @@ impl Limits {
         self.max_of(id).map(|max| max as usize)
     }
 
-    #[inline(always)]
-    pub(crate) fn accept(&self, id: u16, body_len: u32) -> bool {
-        match &self.exceptions {
-            None => body_len <= self.max_body,
-            Some(_) => self.max_of(id).is_some_and(|max| body_len <= max),
-        }
+    /// Bodies shorter than this are accepted whatever their id.
+    pub(crate) fn bound_of_all(&self) -> u32 {
+        if self.exceptions.is_some() { 0 } else { self.max_body + 1 }
+    }
+
+    #[inline]
+    pub(crate) fn accept(&self, header: Header) -> bool {
+        self.max_of(header.id).is_some_and(|max| header.body_len <= max)
     }
 
     #[inline]
@@ -222,7 +226,8 @@ mod tests {
                 let expected = if ids.contains(&id) { usize::from(id) + 1 } else { 100 };
                 assert_eq!(limits.max_body_len_of(id), Some(expected), "{id}");
                 let expected = expected as u32;
-                assert!(limits.accept(id, expected) && !limits.accept(id, expected + 1), "{id}");
+                let accept = |body_len| limits.accept(Header { id, body_len });
+                assert!(accept(expected) && !accept(expected + 1), "{id}");
             }
         }
     }
@@ -230,11 +235,11 @@ mod tests {
     #[test]
     fn an_unknown_id_is_refused_even_with_an_empty_body() {
         let limits = Limits::default().only_known([5, 7]).max_body_of(9, 3).only_known([9, 11]);
-        let known: Vec<u16> = (0..=u16::MAX).filter(|&id| limits.accept(id, 0)).collect();
+        let known: Vec<u16> = (0..=u16::MAX).filter(|&id| limits.accept(Header { id, body_len: 0 })).collect();
         assert_eq!(known, [5, 7, 9, 11]);
         assert_eq!(limits.max_body_len_of(9), Some(3));
         assert_eq!(limits.max_body_len_of(6), None);
-        assert!(!Limits::default().only_known([]).accept(0, 0));
+        assert!(!Limits::default().only_known([]).accept(Header { id: 0, body_len: 0 }));
     }
 
     #[test]

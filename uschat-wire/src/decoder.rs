@@ -31,7 +31,7 @@ const RESERVE_STEP: usize = 4096;
 ///
 /// For owned frames:
 ///
-/// * A body of up to [`MAX_COPIED_BODY`](Self::MAX_COPIED_BODY) bytes (1 KiB)
+/// * A body of up to [`MAX_COPIED_BODY`](Self::MAX_COPIED_BODY) bytes (512)
 ///   is copied out. It holds nothing but its own bytes, so a small message that
 ///   is kept for long never pins a large read buffer; and up to about this size
 ///   a copy costs less than the shared ownership it saves.
@@ -70,7 +70,7 @@ impl FrameDecoder {
     /// Bodies up to this many bytes are copied out of the buffer, unless
     /// [`copy_up_to`](Self::copy_up_to) said otherwise; longer ones share its
     /// memory.
-    pub const MAX_COPIED_BODY: usize = 1024;
+    pub const MAX_COPIED_BODY: usize = 512;
 
     /// A decoder for the start of a stream, in the default layout.
     pub fn new(limits: Limits) -> Self {
@@ -128,12 +128,14 @@ impl<L: Layout> FrameDecoder<L> {
     // those stores. That took as long again as all the rest.
     #[inline(always)]
     pub fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
-        let (id, body_len) = match self.state.take_plain(buf) {
-            Some((frame, _)) => (frame.id, frame.body.len()),
-            None => match self.next_with_care(buf)? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
+        let found = match self.state.take_plain(buf) {
+            Plain::Frame(frame, _) => Some((frame.id, frame.body.len())),
+            Plain::Incomplete => None,
+            Plain::Unsettled => self.next_with_care(buf)?,
+        };
+        let Some((id, body_len)) = found else {
+            self.reserve_for_next_read(buf);
+            return Ok(None);
         };
         let frame_len = header_len::<L>() + body_len;
         let body = if body_len <= self.max_copied_body {
@@ -186,6 +188,22 @@ impl<L: Layout> FrameDecoder<L> {
         }
     }
 
+    /// Throws the rest of a refused frame away, as far as it is in these bytes.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn pass_refused(&mut self, bytes: &[u8]) {
+        self.state.behind_refused(bytes);
+    }
+
+    /// Whether the stream ends inside a frame if it ends with these bytes.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_mid_frame(&self, bytes: &[u8]) -> bool {
+        let between_frames = match self.state.status {
+            Status::Skipping(refused) => bytes.len() == refused,
+            Status::Reading | Status::Failed(_) => bytes.is_empty(),
+        };
+        !between_frames && self.needs(bytes) > 0
+    }
+
     /// Bytes of the stream that are behind the decoder: those of all frames it
     /// gave, and of those it refused and went past.
     #[inline]
@@ -206,10 +224,14 @@ impl<L: Layout> FrameDecoder<L> {
             _ => 0,
         };
         buf.advance(taken - in_frame);
-        if found == Ok(None) && !buf.is_empty() {
+        found
+    }
+
+    #[inline]
+    fn reserve_for_next_read(&self, buf: &mut BytesMut) {
+        if !buf.is_empty() && buf.capacity() - buf.len() < RESERVE_STEP {
             buf.reserve(self.needs(buf).min(RESERVE_STEP));
         }
-        found
     }
 }
 
@@ -233,14 +255,24 @@ pub(crate) struct DecoderState<L> {
     layout: PhantomData<fn() -> L>,
 }
 
+/// What a look at the longest body alone tells about the next frame.
+pub(crate) enum Plain<'a> {
+    /// Here it is, and what is behind it.
+    Frame(FrameRef<'a>, &'a [u8]),
+    /// It is not complete.
+    Incomplete,
+    /// Nothing: [`DecoderState::take`] has to look closer.
+    Unsettled,
+}
+
 #[derive(Debug, Clone)]
 enum Status {
     /// A header comes next.
     Reading,
     /// So many bytes of a refused frame come first.
     Skipping(usize),
-    /// Nothing more can be read.
-    Failed(DecodeError),
+    /// This header was refused, and nothing behind it can be read.
+    Failed(Header),
 }
 
 impl<L: Layout> DecoderState<L> {
@@ -248,35 +280,28 @@ impl<L: Layout> DecoderState<L> {
         Self { plain_bound: limits.bound_of_all(), offset: 0, limits, status: Status::Reading, layout: PhantomData }
     }
 
-    /// Takes the frame at the front of `bytes`, and tells what is behind it, in
-    /// the plain case: all of it is there, and the longest body is all that has
-    /// to be looked at. Otherwise [`take`](Self::take) knows what to do.
+    /// Takes the frame at the front of `bytes` if the longest body is all that
+    /// has to be looked at.
     #[inline(always)]
-    pub(crate) fn take_plain<'a>(&mut self, bytes: &'a [u8]) -> Option<(FrameRef<'a>, &'a [u8])> {
+    pub(crate) fn take_plain<'a>(&mut self, bytes: &'a [u8]) -> Plain<'a> {
         match first::<L>(bytes, |header| header.body_len < self.plain_bound) {
             First::Frame(frame, rest) => {
                 self.pass(header_len::<L>() + frame.body.len());
-                Some((frame, rest))
+                Plain::Frame(frame, rest)
             }
-            _ => None,
+            First::Incomplete if self.plain_bound != 0 => Plain::Incomplete,
+            _ => Plain::Unsettled,
         }
     }
 
     /// Takes the frame at the front of `bytes`, and tells what is behind
     /// everything that is done with now.
     pub(crate) fn take<'a>(&mut self, bytes: &'a [u8]) -> (Result<Option<FrameRef<'a>>, DecodeError>, &'a [u8]) {
-        let bytes = match &self.status {
-            Status::Reading => bytes,
-            Status::Failed(error) => return (Err(error.clone()), bytes),
-            &Status::Skipping(missing) => {
-                let (skipped, rest) = bytes.split_at(missing.min(bytes.len()));
-                self.pass(skipped.len());
-                self.skip(missing - skipped.len());
-                rest
-            }
-        };
-        if let Status::Skipping(_) = self.status {
-            return (Ok(None), bytes);
+        let bytes = self.behind_refused(bytes);
+        match &self.status {
+            Status::Reading => {}
+            &Status::Failed(header) => return (Err(self.refusal(header)), bytes),
+            Status::Skipping(_) => return (Ok(None), bytes),
         }
         match first::<L>(bytes, |header| self.limits.accept(header)) {
             First::Frame(frame, rest) => {
@@ -286,6 +311,18 @@ impl<L: Layout> DecoderState<L> {
             First::Incomplete => (Ok(None), bytes),
             First::Refused(header) => (Err(self.refuse(header)), bytes),
         }
+    }
+
+    /// What is behind the rest of a refused frame, which is done with as far as
+    /// it is there.
+    fn behind_refused<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Status::Skipping(missing) = self.status else {
+            return bytes;
+        };
+        let (skipped, rest) = bytes.split_at(missing.min(bytes.len()));
+        self.pass(skipped.len());
+        self.skip(missing - skipped.len());
+        rest
     }
 
     /// These bytes are done with.
@@ -303,14 +340,18 @@ impl<L: Layout> DecoderState<L> {
     }
 
     fn refuse(&mut self, header: Header) -> DecodeError {
-        let error = refusal::<L>(header, &self.limits, self.offset);
+        let error = self.refusal(header);
         if error.can_continue() {
             self.skip(header_len::<L>() + header.body_len as usize);
         } else {
-            self.status = Status::Failed(error.clone());
+            self.status = Status::Failed(header);
             self.plain_bound = 0;
         }
         error
+    }
+
+    fn refusal(&self, header: Header) -> DecodeError {
+        refusal::<L>(header, &self.limits, self.offset)
     }
 }
 

@@ -101,23 +101,20 @@ impl<L: Layout> FrameEncoder<L> {
     /// The header for this frame, if it may be sent.
     #[inline(always)]
     pub(crate) fn header(&self, id: u16, body_len: usize) -> Result<Header, EncodeError> {
-        let header = Header { id, body_len: body_len as u32 };
-        if body_len > max_body_len::<L>() || id > max_id::<L>() || !self.limits.accept(header) {
-            return Err(self.refusal(id, body_len));
+        let plain = body_len <= max_body_len::<L>() && body_len < self.limits.bound_of_all() as usize;
+        if !plain || id > max_id::<L>() {
+            self.check(id, body_len)?;
         }
-        Ok(header)
+        Ok(Header { id, body_len: body_len as u32 })
     }
 
-    #[cold]
     #[inline(never)]
-    fn refusal(&self, id: u16, len: usize) -> EncodeError {
+    fn check(&self, id: u16, len: usize) -> Result<(), EncodeError> {
         if id > max_id::<L>() {
-            return EncodeError::IdTooLarge { id, max: max_id::<L>() };
+            return Err(EncodeError::IdTooLarge { id, max: max_id::<L>() });
         }
-        match self.limits.max_body_len_of(id) {
-            Some(max) => EncodeError::BodyTooLong { id, len, max: max.min(max_body_len::<L>()) },
-            None => EncodeError::UnknownId { id },
-        }
+        let max = self.limits.max_body_len_of(id).ok_or(EncodeError::UnknownId { id })?.min(max_body_len::<L>());
+        if len > max { Err(EncodeError::BodyTooLong { id, len, max }) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames read where they lie, one after another.
 
-use crate::decoder::DecoderState;
+use crate::decoder::{DecoderState, Plain};
 use crate::error::DecodeError;
 use crate::frame::FrameRef;
 use crate::layout::{Header, Id16Length16, Layout, header_len, max_body_len};
@@ -56,11 +56,12 @@ impl<'a, L: Layout> Iterator for Frames<'a, L> {
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         match self.state.take_plain(self.rest) {
-            Some((frame, rest)) => {
+            Plain::Frame(frame, rest) => {
                 self.rest = rest;
                 Some(Ok(frame))
             }
-            None => self.next_with_care(),
+            Plain::Incomplete => None,
+            Plain::Unsettled => self.next_with_care(),
         }
     }
 }

@@ -99,6 +99,8 @@ mod encoder;
 mod error;
 mod frame;
 mod frames;
+#[cfg(feature = "tokio")]
+mod io;
 mod layout;
 mod limits;
 mod read_buffer;
@@ -111,6 +113,11 @@ pub use encoder::{FrameEncoder, Output, encode, encode_with};
 pub use error::{DecodeError, EncodeError, EncodeWithError};
 pub use frame::{Frame, FrameRef, HEADER_LEN, MAX_BODY_LEN};
 pub use frames::{Frames, decode_slice};
+#[cfg(feature = "tokio")]
+pub use io::{
+    FrameReader, FrameSender, FrameWriter, Local, LocalFrameSender, ReadError, SendError, Sharing, Threads,
+    TrySendError, WriterConfig,
+};
 pub use layout::{ByteOrder, Id16Length16, Id16Length32, Layout, header_len, max_body_len};
 pub use limits::Limits;
 pub use read_buffer::ReadBuffer;

@@ -47,14 +47,16 @@ const MAX_IN_ANY_LAYOUT: usize = i32::MAX as usize;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Limits {
     max_body: u32,
-    only_known: bool,
+    /// Bodies shorter than this are accepted whatever their id: zero with
+    /// exceptions.
+    bound_of_all: u32,
     exceptions: Option<Arc<Exceptions>>,
 }
 
 impl Limits {
     /// As much as the layout can express, under any id.
     pub const fn unrestricted() -> Self {
-        Self { max_body: MAX_IN_ANY_LAYOUT as u32, only_known: false, exceptions: None }
+        Self { max_body: MAX_IN_ANY_LAYOUT as u32, bound_of_all: MAX_IN_ANY_LAYOUT as u32 + 1, exceptions: None }
     }
 
     /// Sets the longest body of ids without an exception, in bytes. Default
@@ -64,6 +66,9 @@ impl Limits {
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = in_any_layout(bytes);
+        if self.exceptions.is_none() {
+            self.bound_of_all = self.max_body + 1;
+        }
         self
     }
 
@@ -79,8 +84,8 @@ impl Limits {
     /// length of their own.
     #[must_use]
     pub fn only_known(mut self, ids: impl IntoIterator<Item = u16>) -> Self {
-        self.only_known = true;
         let exceptions = self.exceptions_mut();
+        exceptions.only_known = true;
         for id in ids {
             if exceptions.rule(id) == Rule::Unnamed {
                 exceptions.insert(id, Rule::Known);
@@ -102,8 +107,8 @@ impl Limits {
     }
 
     /// Bodies shorter than this are accepted whatever their id.
-    pub(crate) fn bound_of_all(&self) -> u32 {
-        if self.exceptions.is_some() { 0 } else { self.max_body + 1 }
+    pub(crate) const fn bound_of_all(&self) -> u32 {
+        self.bound_of_all
     }
 
     #[inline]
@@ -113,15 +118,18 @@ impl Limits {
 
     #[inline]
     fn max_of(&self, id: u16) -> Option<u32> {
-        let rule = self.exceptions.as_ref().map_or(Rule::Unnamed, |exceptions| exceptions.rule(id));
-        match rule {
+        let Some(exceptions) = &self.exceptions else {
+            return Some(self.max_body);
+        };
+        match exceptions.rule(id) {
             Rule::MaxBody(max) => Some(max),
-            Rule::Unnamed if self.only_known => None,
+            Rule::Unnamed if exceptions.only_known => None,
             Rule::Unnamed | Rule::Known => Some(self.max_body),
         }
     }
 
     fn exceptions_mut(&mut self) -> &mut Exceptions {
+        self.bound_of_all = 0;
         Arc::make_mut(self.exceptions.get_or_insert_default())
     }
 }
@@ -134,11 +142,11 @@ impl Default for Limits {
 
 impl fmt::Debug for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = self.exceptions.as_ref().map_or(0, |exceptions| exceptions.named().count());
+        let exceptions = self.exceptions.as_deref();
         f.debug_struct("Limits")
             .field("max_body", &self.max_body)
-            .field("only_known", &self.only_known)
-            .field("named_ids", &named)
+            .field("only_known", &exceptions.is_some_and(|exceptions| exceptions.only_known))
+            .field("named_ids", &exceptions.map_or(0, |exceptions| exceptions.named().count()))
             .finish()
     }
 }
@@ -147,9 +155,12 @@ fn in_any_layout(bytes: usize) -> u32 {
     bytes.min(MAX_IN_ANY_LAYOUT) as u32
 }
 
-/// The rules of the ids from `first` on, one after another.
+/// What does not hold for all ids alike.
 #[derive(Debug, Clone, Default)]
 struct Exceptions {
+    /// Whether ids without a rule are refused.
+    only_known: bool,
+    /// `rules` has those of the ids from here on, one after another.
     first: u16,
     rules: Vec<Rule>,
 }
@@ -197,7 +208,7 @@ impl Exceptions {
 /// The order of the calls that named the ids leaves no trace.
 impl PartialEq for Exceptions {
     fn eq(&self, other: &Self) -> bool {
-        self.named().eq(other.named())
+        self.only_known == other.only_known && self.named().eq(other.named())
     }
 }
 

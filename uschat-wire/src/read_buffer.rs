@@ -154,6 +154,19 @@ impl<L: Layout> ReadBuffer<L> {
         self.replace_storage(Vec::new());
     }
 
+    /// Throws the rest of a refused frame away, as far as it has come.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn pass_refused(&mut self) {
+        let start = self.start();
+        self.decoder.pass_refused(&self.storage[start..self.end]);
+    }
+
+    /// Whether the stream stands inside a frame.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_mid_frame(&self) -> bool {
+        self.decoder.is_mid_frame(self.bytes())
+    }
+
     /// Moves the received bytes into `storage` and returns what they lay in.
     pub(crate) fn replace_storage(&mut self, mut storage: Vec<u8>) -> Vec<u8> {
         let bytes = self.bytes();
@@ -187,7 +200,12 @@ impl<L: Layout> ReadBuffer<L> {
             self.storage.copy_within(start..self.end, 0);
             self.moved_to_front(len);
         } else {
-            let needed = if len == 0 { min } else { (len + min).next_power_of_two() };
+            let needed = match len {
+                0 => min,
+                // Little was dealt with. Without more room than before, the bytes would move again with every few that come.
+                _ if fits => 2 * self.storage.len(),
+                _ => (len + min).next_power_of_two(),
+            };
             self.replace_storage(vec![0; needed.max(SMALLEST_STORAGE)]);
         }
     }

@@ -13,6 +13,8 @@ use crate::limits::Limits;
 
 /// The room that the first frame makes, in bytes.
 const SMALLEST_STORAGE: usize = 256;
+/// The most room that is made ahead at once, in bytes.
+const LARGEST_STEP: usize = 4096;
 
 /// Frames on their way to a socket: push many, write once.
 ///
@@ -102,7 +104,7 @@ impl<L: Layout> WriteBuffer<L> {
     ///
     /// An [`EncodeError`] if the limits or the header do not allow the frame.
     /// Nothing is appended then.
-    #[inline]
+    #[inline(always)]
     pub fn push(&mut self, id: u16, body: &[u8]) -> Result<(), EncodeError> {
         let header = self.encoder.header(id, body.len())?;
         copy(body, self.append(header, body.len()));
@@ -146,6 +148,7 @@ impl<L: Layout> WriteBuffer<L> {
         id: u16,
         write_body: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), EncodeWithError<E>> {
+        self.use_room_in_front();
         self.storage.truncate(self.end);
         self.encoder.encode_with(id, &mut self.storage, write_body)?;
         self.end = self.storage.len();
@@ -175,6 +178,7 @@ impl<L: Layout> WriteBuffer<L> {
 
     /// Gives back the memory that nothing waits in; all of it, if nothing waits.
     pub fn release(&mut self) {
+        self.move_to_front();
         self.storage.truncate(self.end);
         self.storage.shrink_to_fit();
         self.shared.shrink_to_fit();
@@ -183,34 +187,41 @@ impl<L: Layout> WriteBuffer<L> {
     /// Writes a header at the end, and makes room for a body behind it.
     #[inline(always)]
     fn append(&mut self, header: Header, copied: usize) -> &mut [u8] {
-        let start = self.end;
-        let end = start + header_len::<L>() + copied;
-        if end > self.storage.len() {
-            return self.grow_and_append(header, copied);
+        let len = header_len::<L>() + copied;
+        if self.storage.len() - self.end < len {
+            self.grow(len);
         }
-        self.end = end;
+        let (head, body) = self.storage[self.end..][..len].split_at_mut(header_len::<L>());
+        self.end += len;
         self.frames += 1;
-        let (head, body) = self.storage[start..end].split_at_mut(header_len::<L>());
         header.write::<L>(head);
         body
     }
 
+    /// Moves what waits to the front if fewer bytes move than were written, so a byte moves about once, and a buffer that is
+    /// never quite empty does not grow for ever.
+    fn use_room_in_front(&mut self) {
+        if self.start > self.end - self.start {
+            self.move_to_front();
+        }
+    }
+
+    fn move_to_front(&mut self) {
+        self.storage.copy_within(self.start..self.end, 0);
+        self.shared.iter_mut().for_each(|shared| shared.at -= self.start);
+        self.end -= self.start;
+        self.start = 0;
+    }
+
+    /// Makes room for at least `len` more bytes.
     #[cold]
-    fn grow_and_append(&mut self, header: Header, copied: usize) -> &mut [u8] {
-        let waiting = self.end - self.start;
-        if self.start > waiting {
-            // Fewer bytes move than were written, so a byte moves about once, and a buffer that is never quite empty
-            // does not grow for ever.
-            self.storage.copy_within(self.start..self.end, 0);
-            self.shared.iter_mut().for_each(|shared| shared.at -= self.start);
-            self.start = 0;
-            self.end = waiting;
+    #[inline(never)]
+    fn grow(&mut self, len: usize) {
+        self.use_room_in_front();
+        if self.storage.len() - self.end < len {
+            // The memory doubles by itself. Only a part of it is filled, because `push_with` ends that again.
+            self.storage.resize(self.end + len.max(self.end.clamp(SMALLEST_STORAGE, LARGEST_STEP)), 0);
         }
-        let end = self.end + header_len::<L>() + copied;
-        if end > self.storage.len() {
-            self.storage.resize(end.max(2 * self.end).max(SMALLEST_STORAGE), 0);
-        }
-        self.append(header, copied)
     }
 }
 

@@ -1,12 +1,11 @@
 use std::{pin::pin, time::Duration};
 
-use bytes::BytesMut;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
+    io::AsyncRead,
     sync::mpsc,
     time::{Instant, sleep},
 };
-use uschat_wire::{Frame, FrameDecoder};
+use uschat_wire::{Frame, FrameReader};
 
 use super::{
     CloseReason, Session,
@@ -19,9 +18,8 @@ use crate::{
     logic::{Answer, Outcome},
 };
 
-/// Room for a read. Grows to the larger one while reads fill it.
-const READ_ROOM: usize = 2 * 1024;
-const BUSY_READ_ROOM: usize = 16 * 1024;
+/// Bytes that one read may bring. They are held while the frames in them are handled, and by nobody who waits for more.
+const READ_SIZE: usize = 16 * 1024;
 
 /// Reads frames and runs their handlers one after another, until the session ends.
 pub(super) struct Reader<'a, A: Application> {
@@ -39,19 +37,17 @@ impl<'a, A: Application> Reader<'a, A> {
 
     /// Returns why the session ends. A handler that runs is finished first.
     pub(super) async fn run(mut self, input: &mut (impl AsyncRead + Unpin)) -> CloseReason {
-        let mut decoder = FrameDecoder::new(self.shared.config.limits.clone());
-        let mut buffer = BytesMut::new();
-        let mut room = READ_ROOM;
+        let mut input = FrameReader::new(input, self.shared.config.limits.clone()).read_size(READ_SIZE);
         let mut deadlines = Deadlines::new(&self.shared.config, self.shared.logic.has_login_guard());
         let mut timer = pin!(sleep(Duration::MAX));
         loop {
             let before = self.requests;
-            let handled = self.handle_frames(&mut decoder, &mut buffer).await;
+            let handled = self.handle_frames(&mut input).await;
             self.shared.counters.received.increment(self.requests - before);
             if let Err(reason) = handled {
                 return reason;
             }
-            deadlines.heard(self.requests > before, !buffer.is_empty());
+            deadlines.heard(self.requests > before, input.is_mid_frame());
             let due = deadlines.next(self.session);
             match &due {
                 Some((due, reason)) if *due <= Instant::now() => return reason.clone(),
@@ -59,37 +55,35 @@ impl<'a, A: Application> Reader<'a, A> {
                 Some((due, _)) if *due < timer.deadline() || timer.is_elapsed() => timer.as_mut().reset(*due),
                 _ => {}
             }
-            if buffer.is_empty() && buffer.capacity() > room {
-                // What a burst needed is given back.
-                buffer = BytesMut::new();
-            }
-            buffer.reserve(room);
             // Read before deadlines: after a stall the bytes that wait count, not the time that passed.
             let read = tokio::select! {
                 biased;
-                read = input.read_buf(&mut buffer) => read,
+                read = input.fill() => read,
                 reason = self.session.ended() => return reason,
                 () = timer.as_mut(), if due.is_some() => continue,
             };
             match read {
-                Ok(0) if buffer.is_empty() => return CloseReason::PeerClosed,
-                Ok(0) => return CloseReason::PeerClosedMidFrame,
-                Ok(bytes) => room = if bytes >= room { BUSY_READ_ROOM } else { READ_ROOM },
+                Ok(0) if input.is_mid_frame() => return CloseReason::PeerClosedMidFrame,
+                Ok(0) => return CloseReason::PeerClosed,
+                Ok(_) => {}
                 Err(error) => return CloseReason::Broken(error.into()),
             }
         }
     }
 
-    /// Handles every whole frame in the buffer, unless the session ends before.
-    async fn handle_frames(&mut self, decoder: &mut FrameDecoder, buffer: &mut BytesMut) -> Result<(), CloseReason> {
+    /// Handles every whole frame that was read, unless the session ends before.
+    async fn handle_frames(&mut self, input: &mut FrameReader<impl AsyncRead + Unpin>) -> Result<(), CloseReason> {
         loop {
             if let Some(reason) = self.session.reason() {
                 return Err(reason.clone());
             }
-            match decoder.decode(buffer) {
-                Ok(Some(frame)) => self.handle(frame).await,
-                Ok(None) => return Ok(()),
-                Err(error) => return Err(CloseReason::Framing(error)),
+            match input.buffered().next() {
+                Some(Ok(frame)) => {
+                    let frame = frame.to_frame();
+                    self.handle(frame).await;
+                }
+                None => return Ok(()),
+                Some(Err(error)) => return Err(CloseReason::Framing(error)),
             }
         }
     }

@@ -94,6 +94,7 @@ extern crate std;
 
 #[cfg(feature = "tokio")]
 mod codec;
+mod copy;
 mod decoder;
 mod encoder;
 mod error;

@@ -4,6 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::mem;
 
+use crate::copy::copy_short;
 use crate::decoder::FrameDecoder;
 use crate::error::DecodeError;
 use crate::frame::FrameRef;
@@ -78,11 +79,10 @@ impl<L: Layout> ReadBuffer<L> {
     /// Appends received bytes.
     #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
-        let end = self.end + bytes.len();
-        if end > self.storage.len() {
+        if self.storage.len() - self.end < bytes.len() {
             self.make_room(bytes.len());
         }
-        self.storage[self.end..][..bytes.len()].copy_from_slice(bytes);
+        copy_short(bytes, &mut self.storage[self.end..][..bytes.len()]);
         self.end += bytes.len();
     }
 
@@ -191,6 +191,7 @@ impl<L: Layout> ReadBuffer<L> {
     }
 
     /// Makes the room behind the received bytes at least `min`.
+    #[inline(never)]
     fn make_room(&mut self, min: usize) {
         let start = self.start();
         let len = self.end - start;
@@ -199,14 +200,20 @@ impl<L: Layout> ReadBuffer<L> {
             // At most as many bytes move as were dealt with, so a byte moves about once.
             self.storage.copy_within(start..self.end, 0);
             self.moved_to_front(len);
+            return;
+        }
+        let needed = match len {
+            0 => min,
+            // Little was dealt with. Without more room than before, the bytes would move again with every few that come.
+            _ if fits => 2 * self.storage.len(),
+            // As far as the frame goes, but never by a claim alone, and always by a share of what is there.
+            _ => (len + min + self.needs()).clamp(len + min + len / 2, 2 * (len + min)),
+        };
+        let needed = needed.max(SMALLEST_STORAGE);
+        if start == 0 && len > 0 {
+            self.storage.resize(needed, 0);
         } else {
-            let needed = match len {
-                0 => min,
-                // Little was dealt with. Without more room than before, the bytes would move again with every few that come.
-                _ if fits => 2 * self.storage.len(),
-                _ => (len + min).next_power_of_two(),
-            };
-            self.replace_storage(vec![0; needed.max(SMALLEST_STORAGE)]);
+            self.replace_storage(vec![0; needed]);
         }
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::{Buf, Bytes};
 
+use crate::copy::copy_short;
 use crate::encoder::FrameEncoder;
 use crate::error::{EncodeError, EncodeWithError};
 use crate::frame::Frame;
@@ -107,7 +108,7 @@ impl<L: Layout> WriteBuffer<L> {
     #[inline(always)]
     pub fn push(&mut self, id: u16, body: &[u8]) -> Result<(), EncodeError> {
         let header = self.encoder.header(id, body.len())?;
-        copy(body, self.append(header, body.len()));
+        copy_short(body, self.append(header, body.len()));
         Ok(())
     }
 
@@ -283,36 +284,6 @@ impl<L: Layout> Buf for WriteBuffer<L> {
             self.clear();
         }
     }
-}
-
-/// Copies `body` over `out`, which has its length. For short bodies, which are
-/// most of a chat, two fixed-size copies that may overlap cost less than a call
-/// of `memcpy` with a length it must first look at.
-#[inline(always)]
-fn copy(body: &[u8], out: &mut [u8]) {
-    if copy_ends::<16>(body, out) || copy_ends::<32>(body, out) {
-        return;
-    }
-    out.copy_from_slice(body);
-}
-
-/// Copies a body of `N` to twice `N` bytes: its first `N`, and its last `N`.
-#[inline(always)]
-fn copy_ends<const N: usize>(body: &[u8], out: &mut [u8]) -> bool {
-    if body.len() > 2 * N || body.len() != out.len() {
-        return false;
-    }
-    let (Some(first), Some(last)) = (body.first_chunk::<N>(), body.last_chunk::<N>()) else {
-        return false;
-    };
-    let (first, last) = (*first, *last);
-    if let Some(out) = out.first_chunk_mut::<N>() {
-        *out = first;
-    }
-    if let Some(out) = out.last_chunk_mut::<N>() {
-        *out = last;
-    }
-    true
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-# What the tests need, where it comes from, and how it is installed. Sourced by scripts/test.sh.
+# What the tests need, where it comes from, and how it is installed. Sourced by the scripts beside this folder.
 
+SCRIPT=scripts/$(basename "$0")
 # The oldest compiler that every crate of the workspace builds with.
 RUST_VERSION=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
@@ -65,7 +66,7 @@ require_all() {
             echo "  apt     sudo apt-get install $(column 3 <<<"$lines")"
             echo "  dnf     sudo dnf install $(column 4 <<<"$lines")"
             echo "  brew    brew install $(column 5 <<<"$lines")"
-            echo "On Debian and its kin, scripts/test.sh --install does the apt line without starting services."
+            echo "On Debian and its kin, $SCRIPT --install does the apt line without starting services."
         fi
     } >&2
     exit 2
@@ -77,7 +78,7 @@ install_missing() {
     packages=$(missing "$1" | column 3)
     [ -n "$packages" ] || return 0
     if ! command -v apt-get >/dev/null; then
-        echo "scripts/test.sh: --install: there is no apt-get here; install by hand:" >&2
+        echo "$SCRIPT: --install: there is no apt-get here; install by hand:" >&2
         require_all "$1"
     fi
     heading "install: $packages"

@@ -1,4 +1,4 @@
-# Runs named steps one after another, whatever became of those before, and counts. Sourced by scripts/test.sh.
+# Runs named steps one after another, whatever became of those before, and counts. Sourced by the scripts beside this folder.
 
 BEGIN=$SECONDS
 PASSED=0

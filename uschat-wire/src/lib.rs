@@ -11,80 +11,94 @@
 //!           u16, big-endian u16, big-endian  length bytes
 //! ```
 //!
-//! # What it promises
-//!
-//! * **Bytes only.** No socket, no clock, no runtime: the caller reads, writes
-//!   and watches the time. "Not enough bytes yet" is `Ok(None)`, not an error.
-//! * **Bounded.** A length is compared with [`Limits`] as soon as the header
-//!   has arrived, and a length that is allowed is still only a claim: memory
-//!   grows with the bytes that came, not with the bytes that were announced.
-//! * **Linear.** The work depends on the number of bytes, not on how the
-//!   network cut them into pieces.
-//! * **No panic on input.** Any bytes lead to frames, to `Ok(None)` or to a
-//!   [`DecodeError`].
-//! * **Nothing half-written.** A failed [`encode`] or [`encode_with`] leaves
-//!   the output as it was.
-//! * **Discreet.** Bodies may hold passwords, so `Debug` shows their length and
-//!   never their bytes.
+//! That is the default [`Layout`], [`Id16Length16`]. [`Id16Length32`] has four
+//! bytes of length; widths, byte order and what the length counts of a layout of
+//! your own take four lines.
 //!
 //! # Example
 //!
 //! ```
-//! use bytes::BytesMut;
-//! use uschat_wire::{Frame, FrameDecoder, Limits, encode};
+//! use uschat_wire::{Limits, ReadBuffer, WriteBuffer};
+//! use bytes::Buf;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // The sending side: two frames in one buffer, ready for one write.
-//! let mut out = BytesMut::new();
-//! encode(1017, br#"{"text":"hello"}"#, &mut out)?;
-//! encode(1023, b"", &mut out)?;
+//! // The sending side: many frames, one write.
+//! let mut out = WriteBuffer::new(Limits::unrestricted());
+//! out.push(1017, br#"{"text":"hello"}"#)?;
+//! out.push(1023, b"")?;
+//! let sent = out.copy_to_bytes(out.remaining()); // or write it to a socket
 //!
 //! // The receiving side: the network cuts the stream where it likes.
-//! let mut decoder = FrameDecoder::new(Limits::default());
-//! let mut received = BytesMut::new();
-//! let mut frames = Vec::new();
-//! for piece in out.chunks(7) {
-//!     received.extend_from_slice(piece);
-//!     while let Some(frame) = decoder.decode(&mut received)? {
-//!         frames.push(frame);
+//! let mut received = ReadBuffer::new(Limits::default().max_body_of(1023, 64));
+//! let mut ids = Vec::new();
+//! for piece in sent.chunks(7) {
+//!     received.extend(piece);
+//!     for frame in received.frames() {
+//!         let frame = frame?; // borrowed: nothing was copied or allocated
+//!         ids.push((frame.id, frame.body.len()));
 //!     }
 //! }
-//! assert_eq!(frames[0], Frame::new(1017, &br#"{"text":"hello"}"#[..]));
-//! assert_eq!(frames[1], Frame::new(1023, ""));
+//! assert_eq!(ids, [(1017, 16), (1023, 0)]);
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Which entry point
 //!
-//! | you have | use |
-//! |---|---|
-//! | a read buffer, and want frames that live on | [`FrameDecoder`] |
-//! | a slice, and look at each frame where it lies | [`decode_slice`] |
-//! | a finished body | [`encode`] |
-//! | a serializer that writes the body | [`encode_with`] |
-//! | a tokio stream and sink | `FrameCodec` (feature `tokio`) |
+//! | you have | and want | use |
+//! |---|---|---|
+//! | received pieces | to look at each frame where it lies | [`ReadBuffer`] |
+//! | a slice | the same | [`FrameDecoder::frames`], [`decode_slice`] |
+//! | a `BytesMut` | owned frames | [`FrameDecoder::decode`] |
+//! | bodies | many frames in one write | [`WriteBuffer`] |
+//! | a body, or a serializer that writes one | a frame at the end of a `Vec` or `BytesMut` | [`encode`], [`encode_with`], [`FrameEncoder`] |
+//! | a tokio socket | frames, as many as a read brings | `FrameReader` (feature `tokio`) |
+//! | a tokio socket and many tasks that send | few writes, back-pressure | `FrameWriter`, `FrameSender` (feature `tokio`) |
+//! | code that wants a tokio-util codec | `Framed` | `FrameCodec` (feature `tokio`) |
+//!
+//! # What it promises
+//!
+//! * **Bytes only.** The core has no socket, no clock, no runtime: the caller
+//!   reads, writes and watches the time. "Not enough bytes yet" is no error.
+//! * **Bounded.** A length is compared with [`Limits`], which may differ by id
+//!   and by direction, as soon as the header has arrived; and a length that is
+//!   allowed is still only a claim: memory grows with the bytes that came, not
+//!   with the bytes that were announced.
+//! * **Linear.** The work depends on the number of bytes, not on how the
+//!   network cut them into pieces.
+//! * **No panic on input.** Any bytes lead to frames, to "not yet" or to a
+//!   [`DecodeError`], which says what was seen, what is allowed, where in the
+//!   stream, and whether the stream can go on.
+//! * **Nothing half-written.** A frame that cannot be encoded leaves the output
+//!   as it was.
+//! * **Nothing held while idle.** Buffers take no memory before the first byte,
+//!   and give it back.
+//! * **Discreet.** Bodies may hold passwords, so `Debug` shows their length and
+//!   never their bytes.
+//!
+//! # Limits
+//!
+//! * In the default layout a body has at most 65,535 bytes ([`MAX_BODY_LEN`]):
+//!   the header cannot express more. In any layout it has at most 2,147,483,647.
+//!   There is no continuation; a longer message must be divided above this crate.
+//! * A receiver accepts 32,767 bytes unless told otherwise ([`Limits`]).
+//! * Ids have up to 16 bits.
+//! * The stream carries no marker to search for. After a header that announces
+//!   too much the connection cannot be brought back into step and has to be
+//!   closed.
+//!
+//! # Features
+//!
+//! * `std` (default): vectored writes. Without it the crate needs `core` and
+//!   `alloc` only; its dependencies are `bytes` and `thiserror`.
+//! * `tokio`: `FrameReader`, `FrameWriter` and `FrameSender` for sockets, and
+//!   `FrameCodec`, a `tokio_util::codec` decoder and encoder.
 //!
 //! # Place in the family
 //!
 //! This is the lowest crate. It knows nothing of chat: any id is legal here,
 //! and what an unknown id means is for the layer above, `uschat-proto` and the
 //! handlers, to say. PROTOCOL.md describes the messages inside the frames.
-//!
-//! # Limits
-//!
-//! * A body has at most 65,535 bytes ([`MAX_BODY_LEN`]): the header cannot
-//!   express more. There is no continuation; a longer message must be divided
-//!   above this crate.
-//! * A receiver accepts 32,767 bytes unless told otherwise ([`Limits`]).
-//! * The stream carries no marker to search for. After a refused header the
-//!   connection cannot be brought back into step and has to be closed.
-//!
-//! # Features
-//!
-//! * none by default: `bytes` and `thiserror` are the only dependencies.
-//! * `tokio`: `FrameCodec`, the frames as a `tokio_util::codec` decoder and
-//!   encoder.
 
 #![no_std]
 

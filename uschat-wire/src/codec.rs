@@ -75,11 +75,12 @@ impl<L: Layout> Decoder for FrameCodec<L> {
     }
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, CodecError> {
-        match self.decoder.decode(src)? {
-            None if !src.is_empty() => {
-                Err(CodecError::UnexpectedEof { received: src.len(), missing: self.decoder.needs(src) })
-            }
-            frame => Ok(frame),
+        if let Some(frame) = self.decoder.decode(src)? {
+            return Ok(Some(frame));
+        }
+        match self.decoder.unfinished(src) {
+            Some((received, missing)) => Err(CodecError::UnexpectedEof { received, missing }),
+            None => Ok(None),
         }
     }
 }
@@ -110,7 +111,8 @@ pub enum CodecError {
     /// is of no use.
     #[error("the stream ended inside a frame: {received} bytes received, {missing} or more missing")]
     UnexpectedEof {
-        /// Bytes of the unfinished frame that did arrive, header included.
+        /// Bytes of the unfinished frame that did arrive, header included. Of a
+        /// frame that was refused none is kept, so there this is zero.
         received: usize,
         /// Bytes missing, at least: the rest of the header if that is
         /// unfinished, else the rest of the frame.

@@ -204,6 +204,15 @@ impl<L: Layout> FrameDecoder<L> {
         !between_frames && self.needs(bytes) > 0
     }
 
+    /// If the stream ends inside a frame when it ends with these bytes: how many
+    /// bytes of that frame are there, and how many are missing, at least.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unfinished(&self, bytes: &[u8]) -> Option<(usize, usize)> {
+        // What is left of a refused frame is not kept, and needed up to the header behind it.
+        let behind = if bytes.is_empty() { header_len::<L>() } else { 0 };
+        self.is_mid_frame(bytes).then(|| (bytes.len(), self.needs(bytes) - behind))
+    }
+
     /// Bytes of the stream that are behind the decoder: those of all frames it
     /// gave, and of those it refused and went past.
     #[inline]

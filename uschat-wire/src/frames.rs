@@ -1,5 +1,7 @@
 //! Frames read where they lie, one after another.
 
+use core::fmt;
+
 use crate::decoder::{DecoderState, Plain};
 use crate::error::DecodeError;
 use crate::frame::FrameRef;
@@ -15,7 +17,6 @@ use crate::limits::Limits;
 ///
 /// Dropping it early is fine: frames that were not taken are found again by
 /// the next call.
-#[derive(Debug)]
 pub struct Frames<'a, L: Layout = Id16Length16> {
     /// What has not been taken yet.
     rest: &'a [u8],
@@ -46,6 +47,13 @@ impl<'a, L: Layout> Frames<'a, L> {
         self.rest = rest;
         self.ended = frame.as_ref().is_err_and(|error| !error.can_continue());
         frame.transpose()
+    }
+}
+
+/// Shows nothing of what was received.
+impl<L: Layout> fmt::Debug for Frames<'_, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames").field("rest", &self.rest.len()).field("ended", &self.ended).finish_non_exhaustive()
     }
 }
 

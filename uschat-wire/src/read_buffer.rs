@@ -2,6 +2,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::fmt;
 use core::mem;
 
 use crate::copy::copy_short;
@@ -51,7 +52,6 @@ use crate::limits::Limits;
 /// assert_eq!(ids, [1, 2]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct ReadBuffer<L: Layout = Id16Length16> {
     decoder: FrameDecoder<L>,
     /// All of it may be written to; what counts lies between `start` and `end`.
@@ -161,6 +161,12 @@ impl<L: Layout> ReadBuffer<L> {
         self.decoder.pass_refused(&self.storage[start..self.end]);
     }
 
+    /// As [`FrameDecoder::unfinished`].
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unfinished(&self) -> Option<(usize, usize)> {
+        self.decoder.unfinished(self.bytes())
+    }
+
     /// Whether the stream stands inside a frame.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_mid_frame(&self) -> bool {
@@ -215,6 +221,16 @@ impl<L: Layout> ReadBuffer<L> {
         } else {
             self.replace_storage(vec![0; needed]);
         }
+    }
+}
+
+/// Shows nothing of what was received.
+impl<L: Layout> fmt::Debug for ReadBuffer<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadBuffer")
+            .field("decoder", &self.decoder)
+            .field("received", &self.bytes().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -289,6 +305,12 @@ mod tests {
         }
         assert_eq!(seen, 1000);
         assert!(buffer.capacity() <= 4096, "{}", buffer.capacity());
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let shown = alloc::format!("{:?}", filled(b"\x00\x01\x00\x07hunter2"));
+        assert!(shown.contains("received: 11") && !shown.contains("104, 117"), "{shown}");
     }
 
     #[test]

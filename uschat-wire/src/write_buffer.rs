@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 
 use bytes::{Buf, Bytes};
 
@@ -54,7 +55,6 @@ const LARGEST_STEP: usize = 4096;
 /// assert_eq!(socket, b"\x03\xF9\x00\x10{\"text\":\"hello\"}\x03\xFF\x00\x00");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct WriteBuffer<L: Layout = Id16Length16> {
     encoder: FrameEncoder<L>,
     /// All of it may be written to; what counts lies between `start` and `end`.
@@ -67,7 +67,6 @@ pub struct WriteBuffer<L: Layout = Id16Length16> {
     frames: usize,
 }
 
-#[derive(Debug)]
 struct SharedBody {
     /// It comes after the bytes of `storage` before this place.
     at: usize,
@@ -223,6 +222,16 @@ impl<L: Layout> WriteBuffer<L> {
             // The memory doubles by itself. Only a part of it is filled, because `push_with` ends that again.
             self.storage.resize(self.end + len.max(self.end.clamp(SMALLEST_STORAGE, LARGEST_STEP)), 0);
         }
+    }
+}
+
+/// Shows nothing of what waits.
+impl<L: Layout> fmt::Debug for WriteBuffer<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteBuffer")
+            .field("waiting", &self.remaining())
+            .field("frames", &self.frames)
+            .finish_non_exhaustive()
     }
 }
 
@@ -416,6 +425,17 @@ mod tests {
         bytes.extend(written(out, usize::MAX));
         let frames: Vec<_> = (0..10_000).map(|id| (id, if id % 100 == 0 { 9000 } else { 60 })).collect();
         assert_eq!(bytes, expected(&frames));
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let mut out = WriteBuffer::new(Limits::default());
+        out.push_with(1, |body| {
+            body.extend(b"hunter2");
+            Ok::<_, Infallible>(())
+        })
+        .unwrap();
+        assert_eq!(alloc::format!("{out:?}"), "WriteBuffer { waiting: 11, frames: 1, .. }");
     }
 
     #[cfg(feature = "std")]

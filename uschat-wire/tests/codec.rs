@@ -43,6 +43,19 @@ async fn a_stream_that_ends_inside_a_frame_is_an_error() {
 }
 
 #[test]
+fn a_stream_that_ends_inside_a_refused_frame_is_an_error_too() {
+    let mut codec = FrameCodec::new(Limits::default().only_known([1]));
+    let mut buf = BytesMut::from(&b"\x00\x09\x00\x05ab"[..]);
+    let unknown = codec.decode_eof(&mut buf).unwrap_err();
+    assert!(matches!(unknown, CodecError::Decode(DecodeError::UnknownId { id: 9, .. })));
+    let cut = codec.decode_eof(&mut buf).unwrap_err();
+    assert!(matches!(cut, CodecError::UnexpectedEof { received: 0, missing: 3 }), "{cut:?}");
+
+    let mut buf = BytesMut::from(&b"cde"[..]);
+    assert_eq!(codec.decode_eof(&mut buf).unwrap(), None);
+}
+
+#[test]
 fn at_the_end_whole_frames_come_before_the_verdict() {
     let mut codec = FrameCodec::default();
     let mut buf = BytesMut::from(&b"\x00\x01\x00\x01a\x00\x02\x00\x00"[..]);

@@ -23,6 +23,19 @@ fn nothing_is_held_before_the_first_frame_and_after_the_last() {
 }
 
 #[test]
+fn nothing_is_held_when_the_writer_has_ended() {
+    let (sender, mut writer) = FrameWriter::new_local(Sink::new(), WriterConfig::default());
+    let mut run = Box::pin(writer.run());
+    for _ in 0..2 {
+        sender.try_send(1, &[7; 1000]).unwrap();
+        assert!(poll(&mut run).is_pending(), "has written, and looks for more before it sleeps");
+    }
+    drop(sender);
+    run_until_stalled(run).unwrap().unwrap();
+    assert_eq!(writer.capacity(), 0);
+}
+
+#[test]
 fn while_a_peer_does_not_read_little_more_is_held_than_waits() {
     let (sender, mut writer) = FrameWriter::new_local(Sink::stalled(), WriterConfig::default());
     sender.try_send(1, b"hello").unwrap();

@@ -172,8 +172,8 @@ pub(super) enum Work {
     Flush,
     /// Sleep until woken, and hold no memory meanwhile.
     Sleep,
-    /// The same for a moment: a sender was woken because there is room, and has
-    /// not come yet.
+    /// Sleep until woken, but keep the buffers: a sender was woken because there
+    /// is room, and has not come yet.
     Pause,
     /// Nothing any more: there are no senders.
     End,
@@ -206,10 +206,6 @@ impl<L: Layout> Queue<L> {
             return Err(TrySendError::Full);
         }
         put(&mut self.waiting)?;
-        if place == Place::Reserved {
-            self.reserved = false;
-            self.awaited = false;
-        }
         self.set_limit();
         Ok(mem::take(&mut self.asleep))
     }
@@ -240,16 +236,15 @@ impl<L: Layout> Queue<L> {
         if !flushed {
             return Work::Flush;
         }
+        if !self.awaited {
+            self.waiting.release();
+        }
         if self.senders == 0 {
             return Work::End;
         }
         self.asleep = true;
         self.limit = 0;
-        if self.awaited {
-            return Work::Pause;
-        }
-        self.waiting.release();
-        Work::Sleep
+        if self.awaited { Work::Pause } else { Work::Sleep }
     }
 
     fn close(&mut self) {

@@ -14,7 +14,7 @@ use super::storage;
 use crate::error::DecodeError;
 use crate::frame::FrameRef;
 use crate::frames::Frames;
-use crate::layout::{Id16Length16, Layout, header_len};
+use crate::layout::{Id16Length16, Layout};
 use crate::limits::Limits;
 use crate::read_buffer::ReadBuffer;
 
@@ -221,13 +221,10 @@ impl<R: AsyncRead + Unpin, L: Layout> FrameReader<R, L> {
     }
 
     fn end(&self) -> Result<bool, ReadError> {
-        if !self.is_mid_frame() {
-            return Ok(false);
+        match self.buffer.unfinished() {
+            Some((received, missing)) => Err(ReadError::UnexpectedEof { received, missing }),
+            None => Ok(false),
         }
-        let received = self.buffer.bytes().len();
-        // What is left of a refused frame is counted up to the header behind it.
-        let refused = if received == 0 { header_len::<L>() } else { 0 };
-        Err(ReadError::UnexpectedEof { received, missing: self.buffer.needs() - refused })
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -179,9 +179,8 @@ pub enum SendError {
     /// not help.
     #[error("the connection has no writer any more")]
     Closed,
-    /// This frame cannot be sent. The connection survives. (Boxed: a result
-    /// that fits into two registers makes every successful `send` a quarter
-    /// faster.)
+    /// This frame cannot be sent. The connection survives. Boxed, because every
+    /// `send` that succeeds is faster if its result fits into two registers.
     #[error(transparent)]
     Frame(Box<EncodeError>),
 }

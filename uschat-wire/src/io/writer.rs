@@ -23,8 +23,8 @@ use crate::write_buffer::WriteBuffer;
 pub struct WriterConfig {
     /// A frame goes in while fewer bytes than this wait, headers counted. So the
     /// last frame may reach beyond it, and one that is longer can be sent too.
-    /// Default 40 KiB: what is
-    /// written then fits a first-level cache. At least 1.
+    /// Default 40 KiB, so that
+    /// what is written fits a first-level cache; at least 1.
     pub max_bytes: usize,
     /// Frames that may wait. Default 4096, at least 1.
     pub max_frames: usize,

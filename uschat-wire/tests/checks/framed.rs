@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use futures_util::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::codec::{Decoder, FramedRead};
-use uschat_wire::{CodecError, DecodeError, Frame, FrameCodec, FrameRef, Layout, Limits};
+use uschat_wire::{CodecError, DecodeError, Frame, FrameCodec, FrameRef, Layout, Limits, header_len};
 
 use super::decoders::Progress;
 use super::{Bounds, pieces};
@@ -35,13 +35,16 @@ pub(super) fn framed<L: Layout>(stream: &[u8], sizes: &[usize], bounds: &Bounds,
             }
             Some(Err(CodecError::UnexpectedEof { received, missing })) => {
                 let rest = stream.len() as u64 - expected.consumed;
-                assert_eq!((received as u64, missing as u64), (rest, expected.needs));
+                // Of a refused frame nothing is kept, and what is needed goes up to the header behind it.
+                let behind = if rest == 0 { header_len::<L>() as u64 } else { 0 };
+                assert_eq!((received as u64, missing as u64), (rest, expected.needs - behind));
                 assert!(next(&mut reader).is_none());
                 return progress.up_to_date(stream.len());
             }
             Some(Err(other)) => panic!("{other}"),
             None => {
                 assert_eq!(expected.consumed, stream.len() as u64, "a clean end inside a frame");
+                assert_eq!(expected.needs, header_len::<L>() as u64, "a clean end inside a refused frame");
                 return progress.up_to_date(stream.len());
             }
         }

@@ -49,8 +49,23 @@ pub struct PoolConfig {
     /// `max_lifetime_ms`, default 30 min, from 1 ms to 30 days.
     #[serde(rename = "max_lifetime_ms", with = "milliseconds")]
     pub max_lifetime: Duration,
+    /// Connections kept ready beside those that are lent, as far as `size` allows; made before somebody needs them.
+    /// Default 0, up to `size`.
+    pub min_idle: usize,
+    /// A connection that has been idle this long is closed, unless it is one of `min_idle`. Looked after every 30 s,
+    /// or in an eighth of this or of the lifetime if that is less. Key `max_idle_ms`, default 10 min, from 1 ms to
+    /// 30 days.
+    #[serde(rename = "max_idle_ms", with = "milliseconds")]
+    pub max_idle: Duration,
     /// Most callers that wait at one time; the next one is refused. Default 1,024, up to 1,000,000.
     pub max_waiters: usize,
+    /// Pause after a first failed connect; it doubles with every further failure. Each pause is a
+    /// random time between half and all of that. Key `backoff_ms`, default 100 ms, from 1 ms to a day.
+    #[serde(rename = "backoff_ms", with = "milliseconds")]
+    pub backoff: Duration,
+    /// Where the doubling ends. Key `max_backoff_ms`, default 5 s, from 1 ms to a day.
+    #[serde(rename = "max_backoff_ms", with = "milliseconds")]
+    pub max_backoff: Duration,
 }
 
 impl Default for PoolConfig {
@@ -62,7 +77,11 @@ impl Default for PoolConfig {
             recycle: Duration::from_secs(1),
             verify_after: Duration::from_secs(30),
             max_lifetime: Duration::from_secs(30 * 60),
+            min_idle: 0,
+            max_idle: Duration::from_secs(10 * 60),
             max_waiters: 1_024,
+            backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(5),
         }
     }
 }
@@ -73,13 +92,17 @@ impl PoolConfig {
     /// # Errors
     /// Names the first field that is out of range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        count("size", self.size, 1, MOST_CONNECTIONS)?;
+        size(self.size)?;
         time("wait_ms", self.wait, 0, DAY)?;
         time("create_ms", self.create, 1, DAY)?;
         time("recycle_ms", self.recycle, 1, DAY)?;
         time("verify_after_ms", self.verify_after, 0, DAY)?;
         time("max_lifetime_ms", self.max_lifetime, 1, 30 * DAY)?;
-        count("max_waiters", self.max_waiters, 0, MOST_WAITERS)
+        count("min_idle", self.min_idle, 0, whole(self.size))?;
+        time("max_idle_ms", self.max_idle, 1, 30 * DAY)?;
+        count("max_waiters", self.max_waiters, 0, MOST_WAITERS)?;
+        time("backoff_ms", self.backoff, 1, DAY)?;
+        time("max_backoff_ms", self.max_backoff, 1, DAY)
     }
 }
 
@@ -126,7 +149,7 @@ impl SharedConfig {
     /// # Errors
     /// Names the first field that is out of range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        count("size", self.size, 1, MOST_CONNECTIONS)?;
+        size(self.size)?;
         time("wait_ms", self.wait, 0, DAY)?;
         time("create_ms", self.create, 1, DAY)?;
         count("max_waiters", self.max_waiters, 0, MOST_WAITERS)?;
@@ -154,12 +177,20 @@ pub enum ConfigError {
     },
 }
 
+pub(crate) fn size(size: usize) -> Result<(), ConfigError> {
+    count("size", size, 1, MOST_CONNECTIONS)
+}
+
 pub(crate) fn time(field: &'static str, value: Duration, min: u64, max: Duration) -> Result<(), ConfigError> {
     within(field, milliseconds::whole(value), min, milliseconds::whole(max))
 }
 
 fn count(field: &'static str, value: usize, min: u64, max: u64) -> Result<(), ConfigError> {
-    within(field, u64::try_from(value).unwrap_or(u64::MAX), min, max)
+    within(field, whole(value), min, max)
+}
+
+fn whole(value: usize) -> u64 {
+    u64::try_from(value).unwrap_or(u64::MAX)
 }
 
 fn within(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {

@@ -34,8 +34,8 @@ pub enum PoolError<E> {
         /// The configured time for one connect.
         after: Duration,
     },
-    /// Earlier connects failed and the pause before the next attempt is not over. Only from
-    /// [`Shared`](crate::Shared). A retry helps after `retry_in` at the earliest.
+    /// Earlier connects failed, and the pause before the next attempt is not over or that attempt is under way. A retry
+    /// helps after `retry_in` at the earliest, or as soon as the attempt under way has succeeded.
     #[error("{step} failed before, the next attempt is due in {retry_in:?}")]
     BackingOff {
         /// The step at which the last attempt ended.

@@ -1,4 +1,4 @@
-//! A connection lent to one user.
+//! A connection lent to one user, and what stands for it on its way.
 
 use std::{
     fmt,
@@ -7,43 +7,51 @@ use std::{
 };
 
 use deadpool::managed::Object;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{sync::oneshot, time::Instant};
 
-use crate::{Manager, recycle::Adapter};
+use crate::{
+    Manager,
+    core::{Adapter, Core},
+    gate::Given,
+    upkeep::Request,
+};
 
 /// A connection that belongs to one user until this value is dropped; then it goes back to the pool.
 ///
 /// On its way back a broken connection is dropped instead, and a dirty one (an open transaction, say)
-/// is cleaned by a small task first: until then it counts as lent. Without a runtime to run that task
-/// on, it is dropped.
+/// is cleaned by the pool's upkeep first: until then it counts as lent. If upkeep has ended, with the pool or
+/// with its runtime, and cannot start again, it is dropped.
 ///
 /// If you abandon a request half-way (by dropping its future) and the connection's type cannot tell,
 /// end the lease with [`discard`](Self::discard).
 pub struct Lease<M: Manager> {
-    object: Option<Object<Adapter<M>>>,
+    held: Option<Held<M>>,
 }
 
 impl<M: Manager> Lease<M> {
-    pub(crate) fn new(object: Object<Adapter<M>>) -> Self {
-        Self { object: Some(object) }
-    }
-
     /// Drops the connection instead of giving it back; the pool makes a new one when it needs it.
     pub fn discard(mut self) {
-        if let Some(object) = self.object.take() {
-            drop(Object::take(object));
+        if let Some(held) = self.held.take() {
+            held.discard();
         }
     }
 
     /// Takes the connection out of the pool, for its owner to close or keep; the pool makes a new one when it needs it.
     #[must_use = "use `discard` to drop the connection"]
     pub fn into_connection(mut self) -> M::Connection {
-        let object = self.object.take();
-        Object::take(object.expect("only this, discard and drop, which end the lease, take it out")).connection
+        let held = self.held.take().expect("only this, discard and drop, which end the lease, take it out");
+        let pooled = Object::take(held.object);
+        leave(&held.core);
+        pooled.connection
     }
 
-    fn object(&self) -> &Object<Adapter<M>> {
-        self.object.as_ref().expect("only into_connection, discard and drop, which end the lease, take it out")
+    /// When it was last given back, which is when it was handed to a caller that waited.
+    pub(crate) fn given_at(&self) -> Instant {
+        self.held().object.rests_since
+    }
+
+    fn held(&self) -> &Held<M> {
+        self.held.as_ref().expect("only into_connection, discard and drop, which end the lease, take it out")
     }
 }
 
@@ -51,63 +59,37 @@ impl<M: Manager> Deref for Lease<M> {
     type Target = M::Connection;
 
     fn deref(&self) -> &M::Connection {
-        &self.object().connection
+        &self.held().object.connection
     }
 }
 
 impl<M: Manager> DerefMut for Lease<M> {
     fn deref_mut(&mut self) -> &mut M::Connection {
-        let object = self.object.as_mut();
-        &mut object.expect("only into_connection, discard and drop, which end the lease, take it out").connection
+        let held = self.held.as_mut();
+        &mut held.expect("only into_connection, discard and drop, which end the lease, take it out").object.connection
     }
 }
 
 impl<M: Manager> Drop for Lease<M> {
     fn drop(&mut self) {
-        let Some(mut object) = self.object.take() else {
+        let Some(held) = self.held.take() else {
             return;
         };
-        let manager = &object.core.manager;
-        if manager.is_broken(&object.connection) {
-            drop(Object::take(object));
-        } else if manager.is_dirty(&object.connection) {
-            clean(object);
-        } else {
-            object.returned_at = Instant::now();
-        }
-    }
-}
-
-fn clean<M: Manager>(object: Object<Adapter<M>>) {
-    let Ok(runtime) = Handle::try_current() else {
-        drop(Object::take(object));
-        return;
-    };
-    let mut cleaning = Cleaning(Some(object));
-    runtime.spawn(async move { cleaning.run().await });
-}
-
-/// Gives the connection back only if it was cleaned to the end; a task that is dropped half-way (its
-/// runtime shuts down) drops the connection too.
-struct Cleaning<M: Manager>(Option<Object<Adapter<M>>>);
-
-impl<M: Manager> Cleaning<M> {
-    async fn run(&mut self) {
-        let Some(object) = &mut self.0 else {
+        // Should the manager panic, the connection goes and its place is kept.
+        let mut guarded = Guarded(Some(held));
+        let Some(held) = &guarded.0 else {
             return;
         };
-        let core = Arc::clone(&object.core);
-        if core.clean(&mut object.connection).await {
-            object.returned_at = Instant::now();
-            self.0 = None;
-        }
-    }
-}
-
-impl<M: Manager> Drop for Cleaning<M> {
-    fn drop(&mut self) {
-        if let Some(object) = self.0.take() {
-            drop(Object::take(object));
+        if held.core.manager.is_broken(&held.object.connection) {
+            drop(guarded);
+        } else if held.core.manager.is_dirty(&held.object.connection) {
+            let core = Arc::clone(&held.core);
+            if let Some(requests) = core.upkeep.requests(&core) {
+                // If it is not taken, it comes back and its drop discards the connection.
+                let _ = requests.try_send(Request::Clean(guarded));
+            }
+        } else if let Some(held) = guarded.0.take() {
+            held.give_back();
         }
     }
 }
@@ -116,5 +98,179 @@ impl<M: Manager> Drop for Cleaning<M> {
 impl<M: Manager> fmt::Debug for Lease<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lease").finish_non_exhaustive()
+    }
+}
+
+/// A connection and the place it takes. Must not be dropped as it is.
+struct Held<M: Manager> {
+    core: Arc<Core<M>>,
+    object: Object<Adapter<M>>,
+}
+
+impl<M: Manager> Held<M> {
+    /// Lends the connection to the next caller, or lets it rest.
+    fn give_back(mut self) {
+        let now = Instant::now();
+        self.object.rests_since = now;
+        while !self.object.is_over(now) {
+            let Self { core, object } = self;
+            match core.gate.give(object) {
+                Given::Rests => return,
+                Given::Surplus(object) => return drop(Object::take(object)),
+                Given::Next(caller, object) => {
+                    let Err(Turn::Lease(mut back)) =
+                        caller.send(Turn::Lease(Lease { held: Some(Held { core, object }) }))
+                    else {
+                        return;
+                    };
+                    let Some(held) = back.held.take() else {
+                        return;
+                    };
+                    self = held;
+                }
+            }
+        }
+        self.discard();
+    }
+
+    fn discard(self) {
+        drop(Object::take(self.object));
+        leave(&self.core);
+    }
+}
+
+/// Passes the place of a connection that is gone to the next caller.
+fn leave<M: Manager>(core: &Arc<Core<M>>) {
+    while let Some(caller) = core.gate.leave() {
+        match caller.send(Turn::Place(Place(Some(Arc::clone(core))))) {
+            Err(Turn::Place(mut place)) => drop(place.0.take()),
+            _ => return,
+        }
+    }
+}
+
+/// Hands a new place to a caller that waits for one.
+pub(crate) fn hand_place<M: Manager>(core: &Arc<Core<M>>, caller: oneshot::Sender<Turn<M>>) {
+    // If the caller has given up, the place comes back and is passed on.
+    let _ = caller.send(Turn::Place(Place(Some(Arc::clone(core)))));
+}
+
+/// What a caller that waited is handed.
+pub(crate) enum Turn<M: Manager> {
+    Lease(Lease<M>),
+    /// A place without a connection.
+    Place(Place<M>),
+    /// Nobody watches the time any more: queue again.
+    Unwatched,
+}
+
+/// A place on its way to a caller that waited; passed on when it is dropped.
+pub(crate) struct Place<M: Manager>(Option<Arc<Core<M>>>);
+
+impl<M: Manager> Place<M> {
+    /// For the caller it was meant for, which knows the pool.
+    pub(crate) fn arrive(mut self, core: &Arc<Core<M>>) -> Entered<'_, M> {
+        self.0 = None;
+        Entered(core)
+    }
+}
+
+impl<M: Manager> Drop for Place<M> {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.take() {
+            leave(&core);
+        }
+    }
+}
+
+/// The place of a caller that has entered the gate; passed on when it is dropped.
+pub(crate) struct Entered<'a, M: Manager>(pub(crate) &'a Arc<Core<M>>);
+
+impl<'a, M: Manager> Entered<'a, M> {
+    /// Lends a new connection.
+    pub(crate) fn lend(self, fresh: Fresh<M>) -> Lease<M> {
+        Lease { held: Some(self.hold(fresh.take())) }
+    }
+
+    /// Checks a connection that has rested. The place comes back if it must not be lent, and the connection is dropped;
+    /// so it is if the caller gives up.
+    pub(crate) async fn check(self, object: Object<Adapter<M>>) -> Result<Lease<M>, Self> {
+        let core = self.0;
+        let mut guarded = Guarded(Some(self.hold(object)));
+        let fit = match &mut guarded.0 {
+            Some(held) => core.check(&mut held.object).await,
+            None => false,
+        };
+        match guarded.0.take() {
+            Some(held) if fit => Ok(Lease { held: Some(held) }),
+            unfit => {
+                drop(unfit.map(|held| Object::take(held.object)));
+                Err(Entered(core))
+            }
+        }
+    }
+
+    fn hold(self, object: Object<Adapter<M>>) -> Held<M> {
+        let core = Arc::clone(self.0);
+        std::mem::forget(self);
+        Held { core, object }
+    }
+}
+
+impl<M: Manager> Drop for Entered<'_, M> {
+    fn drop(&mut self) {
+        leave(self.0);
+    }
+}
+
+/// A new connection on its way to whoever needs it first; rests when it is dropped.
+pub(crate) struct Fresh<M: Manager> {
+    core: Arc<Core<M>>,
+    object: Option<Object<Adapter<M>>>,
+}
+
+impl<M: Manager> Fresh<M> {
+    pub(crate) fn new(core: &Arc<Core<M>>, object: Object<Adapter<M>>) -> Self {
+        Self { core: Arc::clone(core), object: Some(object) }
+    }
+
+    fn take(mut self) -> Object<Adapter<M>> {
+        self.object.take().expect("only this and drop, which end it, take it out")
+    }
+}
+
+impl<M: Manager> Drop for Fresh<M> {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take()
+            && let Err(object) = self.core.gate.add_resting(object)
+        {
+            drop(Object::take(object));
+        }
+    }
+}
+
+/// A connection in the middle of something that makes it fit. Dropped before that has ended (its caller gives up, its
+/// runtime shuts down), the connection is dropped too.
+pub(crate) struct Guarded<M: Manager>(Option<Held<M>>);
+
+impl<M: Manager> Guarded<M> {
+    /// Cleans the connection and gives it back.
+    pub(crate) async fn clean(mut self) {
+        let Some(held) = &mut self.0 else {
+            return;
+        };
+        if held.core.clean(&mut held.object.connection).await
+            && let Some(held) = self.0.take()
+        {
+            held.give_back();
+        }
+    }
+}
+
+impl<M: Manager> Drop for Guarded<M> {
+    fn drop(&mut self) {
+        if let Some(held) = self.0.take() {
+            held.discard();
+        }
     }
 }

@@ -2,11 +2,15 @@
 //!
 //! Two ways to share connections, one [`Manager`] to make them, one [`PoolError`] for both:
 //!
-//! - [`Pool`] lends a connection to **one** user at a time (SQL, blocking commands). Idle connections
-//!   are verified before they are lent only if they were idle for a while, broken ones are replaced,
-//!   and what a user left open is cleaned up before the next one gets it.
+//! - [`Pool`] lends a connection to **one** user at a time (SQL, blocking commands), the one used last
+//!   first, to the caller that waited longest. Idle connections are verified before they are lent only
+//!   if they were idle for a while, broken ones are replaced, and what a user left open is cleaned up
+//!   before the next one gets it.
 //! - [`Shared`] hands out **clones** of a few connections that multiplex (gRPC, Redis), the least loaded first.
-//!   Broken ones are replaced, and a peer that refuses is asked at growing intervals.
+//!   Broken ones are replaced.
+//!
+//! Both ask a peer that cannot be connected to at growing intervals, with one attempt each; callers in
+//! between who need a new connection fail at once.
 //!
 //! It stands alone in the UsChat family: it knows nothing of chat, and the server uses it.
 //!
@@ -53,8 +57,11 @@
 //! Every number and time is in [`PoolConfig`] and [`SharedConfig`], with its default: connections,
 //! callers that wait, how long they wait, how long connecting and verifying may take.
 //!
-//! Nothing runs in the background except the cleaning of a connection given back dirty. So an idle
-//! connection that has died or outlived its lifetime is noticed when it is about to be lent, not before.
+//! A [`Pool`] has one task in the background, which ends with the pool's last clone: it connects, cleans,
+//! keeps as many connections idle as wanted and no longer than allowed, and turns away callers that
+//! have waited long enough. It runs on the runtime on which the pool was built or first used; keep that one
+//! running. A [`Shared`] has none: a connection that has died is noticed when it is about to be handed out.
+//!
 //! Both pools need a tokio runtime with its timer enabled.
 //!
 //! # Features
@@ -62,25 +69,34 @@
 //! None by default.
 //!
 //! - `grpc`: `grpc::GrpcManager` for tonic channels; re-exports tonic.
+//! - `metrics`: what happens in the pools, through the `metrics` facade. Install the recorder before the pools are built.
+//!   The histogram `uschat_pool_step_seconds` (labels `pool`; `step`: `wait`, `connect`, `verify`; `outcome`: `ok`,
+//!   `failed`) counts only what took time; the gauge `uschat_pool_connections` (labels `pool`; `state`: `idle`, `in_use`,
+//!   `waiting`, of a [`Shared`] `live`, `in_flight`, `waiting`) is set whenever a snapshot is taken.
 //! - `redis`: `redis::RedisManager` for connections to Redis and Redis Cluster, TLS included; re-exports redis.
 //! - `sql`: `sql::SqlManager` for every sqlx database; re-exports sqlx. The application picks the
 //!   database by sqlx' own features.
 
+mod attempt;
+mod breaker;
 mod config;
+mod core;
 mod error;
+mod gate;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 mod jitter;
 mod lease;
 mod manager;
+mod observe;
 mod pool;
-mod recycle;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared;
 mod slot;
 #[cfg(feature = "sql")]
 pub mod sql;
+mod upkeep;
 mod waiters;
 
 pub use config::{ConfigError, PoolConfig, SharedConfig};

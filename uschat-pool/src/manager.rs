@@ -27,7 +27,8 @@ pub trait Manager: Send + Sync + 'static {
     fn verify(&self, connection: &mut Self::Connection) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// True if the connection is known to be useless without asking the peer. Called whenever one is
-    /// lent or given back, so it must be cheap and must not block.
+    /// lent or given back, and now and then for idle ones while the pool is locked: it must be cheap, must not block
+    /// and must not use the pool.
     fn is_broken(&self, connection: &Self::Connection) -> bool;
 
     /// True if the connection carries something that its next user must not inherit, such as an open

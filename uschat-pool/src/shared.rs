@@ -6,12 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use crate::{
-    ConfigError, FailedStep, Manager, PoolError, SharedConfig,
+    ConfigError, Manager, PoolError, SharedConfig,
+    attempt::attempt,
+    breaker::{Admission, Breaker},
+    observe::{Meters, Step, counts},
     slot::{Lent, Look, Slot, User},
     waiters::Waiters,
 };
@@ -20,8 +22,9 @@ use crate::{
 ///
 /// A caller gets the connection that has the fewest handles in use. Connections are made when a call
 /// finds none less loaded, up to [`SharedConfig::size`], and stay. One that is broken is replaced by the
-/// next caller that meets its place; while connecting fails, that place pauses and calls use the
-/// others. Clones are the same set of connections.
+/// next caller that meets its place. While the peer cannot be connected to, calls use the connections that are left;
+/// if there are none they fail at once, except for one after each pause, which tries again. Clones are the same set
+/// of connections.
 pub struct Shared<M: Manager> {
     inner: Arc<Inner<M>>,
 }
@@ -32,6 +35,8 @@ struct Inner<M: Manager> {
     config: SharedConfig,
     slots: Box<[Arc<Slot<M::Connection>>]>,
     waiters: Waiters,
+    breaker: Breaker,
+    meters: Meters,
     closed: CancellationToken,
 }
 
@@ -42,11 +47,14 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
     /// Names the value of `config` that is out of range.
     pub fn new(name: impl Into<Box<str>>, manager: M, config: SharedConfig) -> Result<Self, ConfigError> {
         config.validate()?;
+        let name = name.into();
         let inner = Inner {
-            name: name.into(),
+            meters: Meters::new(&name),
+            name,
             manager,
             slots: (0..config.size).map(|_| Arc::new(Slot::new())).collect(),
             waiters: Waiters::new(config.max_waiters),
+            breaker: Breaker::new(config.backoff, config.max_backoff, config.create),
             closed: CancellationToken::new(),
             config,
         };
@@ -88,13 +96,16 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
     #[must_use]
     pub fn snapshot(&self) -> SharedSnapshot {
         let slots = &self.inner.slots;
-        SharedSnapshot {
+        let snapshot = SharedSnapshot {
             name: self.inner.name.clone(),
             size: slots.len(),
             live: slots.iter().filter(|slot| slot.is_live()).count(),
             in_flight: slots.iter().map(|slot| slot.load()).sum(),
             waiting: self.inner.waiters.count(),
-        }
+        };
+        let SharedSnapshot { name, live, in_flight, waiting, .. } = &snapshot;
+        counts(name, [("live", *live), ("in_flight", *in_flight), ("waiting", *waiting)]);
+        snapshot
     }
 }
 
@@ -108,14 +119,11 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
     async fn find_or_connect(&self) -> Result<Lent<M::Connection>, PoolError<M::Error>> {
         let mut by_load: Vec<_> = self.slots.iter().collect();
         by_load.sort_by_cached_key(|slot| slot.load());
-        let (mut failed, mut pausing, mut connecting) = (None, None, None);
+        let (mut failed, mut connecting) = (None, None);
         for slot in by_load {
             match self.look(slot) {
                 Look::Live(lent) => return Ok(lent),
                 Look::Closed => return Err(PoolError::Closed),
-                Look::Pausing { step, retry_in } => {
-                    pausing.get_or_insert(PoolError::BackingOff { step, retry_in });
-                }
                 Look::Vacant if failed.is_some() => {}
                 Look::Vacant => match slot.gate.try_lock() {
                     Ok(_gate) => match self.lend_or_connect(slot, User::new(slot)).await {
@@ -128,11 +136,13 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
                 },
             }
         }
-        match (failed, connecting, pausing) {
-            (Some(error), _, _) => Err(error),
-            (None, Some(slot), _) => self.wait_for(slot).await,
-            (None, None, Some(error)) => Err(error),
-            (None, None, None) => Err(PoolError::Closed), // needs a set without slots, which `new` refuses
+        match (failed, connecting) {
+            (Some(error), _) => Err(error),
+            (None, Some(slot)) => match self.breaker.refusal() {
+                Some(refusal) => Err(refusal),
+                None => self.wait_for(slot).await,
+            },
+            (None, None) => Err(PoolError::Closed), // needs a set without slots, which `new` refuses
         }
     }
 
@@ -141,7 +151,10 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
         let user = User::new(slot);
         let waiter = self.waiters.join()?;
         let after = self.config.wait;
-        let _gate = timeout(after, slot.gate.lock()).await.map_err(|_| PoolError::Wait { after })?;
+        let start = Instant::now();
+        let gate = timeout(after, slot.gate.lock()).await;
+        self.meters.record(Step::Wait, gate.is_ok(), start.elapsed());
+        let _gate = gate.map_err(|_| PoolError::Wait { after })?;
         drop(waiter);
         self.lend_or_connect(slot, user).await
     }
@@ -155,31 +168,26 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
         match self.look(slot) {
             Look::Live(lent) => Ok(lent),
             Look::Closed => Err(PoolError::Closed),
-            Look::Pausing { step, retry_in } => Err(PoolError::BackingOff { step, retry_in }),
             Look::Vacant => {
-                let connection = self.connect(slot).await?;
+                let connection = self.connect().await?;
                 slot.install(connection, user).ok_or(PoolError::Closed)
             }
         }
     }
 
-    async fn connect(&self, slot: &Slot<M::Connection>) -> Result<M::Connection, PoolError<M::Error>> {
-        let SharedConfig { create, backoff, max_backoff, .. } = self.config;
-        match timeout(create, self.manager.connect()).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => {
-                // What a peer says may hold line breaks, and a log line is one.
-                let error_text = error.to_string().replace(char::is_control, " ");
-                warn!(pool = %self.name, error = error_text, "connecting failed");
-                slot.fail(FailedStep::Connect, backoff, max_backoff);
-                Err(PoolError::Connect(error))
-            }
-            Err(_) => {
-                warn!(pool = %self.name, after = ?create, "connecting took too long");
-                slot.fail(FailedStep::ConnectTimeout, backoff, max_backoff);
-                Err(PoolError::ConnectTimeout { after: create })
-            }
-        }
+    async fn connect(&self) -> Result<M::Connection, PoolError<M::Error>> {
+        let _probe = (self.breaker.admit()? == Admission::Probe).then(|| Probe(&self.breaker));
+        attempt(&self.name, &self.manager, self.config.create, &self.breaker, &self.meters).await
+    }
+}
+
+/// A caller that gives up half-way leaves the probe to the next.
+struct Probe<'a>(&'a Breaker);
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        // Without effect after an outcome.
+        self.0.give_up();
     }
 }
 

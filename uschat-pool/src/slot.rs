@@ -1,16 +1,9 @@
-//! One place for a connection in a [`Shared`](crate::Shared): empty, live, or pausing after a failure.
+//! One place for a connection in a [`Shared`](crate::Shared): empty or live.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
 };
-
-use tokio::time::Instant;
-
-use crate::{FailedStep, jitter};
 
 pub(crate) struct Slot<C> {
     users: AtomicUsize,
@@ -25,25 +18,13 @@ struct State<C> {
     /// Counts the connections this slot has had, so that a report about an old one is not taken for
     /// the present one.
     generation: u64,
-    failure: Option<Failure>,
     closed: bool,
-}
-
-struct Failure {
-    step: FailedStep,
-    in_a_row: u32,
-    retry_at: Instant,
 }
 
 /// What a caller finds in a slot.
 pub(crate) enum Look<C> {
     Live(Lent<C>),
-    /// No connection, and an attempt is due.
     Vacant,
-    Pausing {
-        step: FailedStep,
-        retry_in: Duration,
-    },
     Closed,
 }
 
@@ -56,7 +37,7 @@ pub(crate) struct Lent<C> {
 
 impl<C> Slot<C> {
     pub(crate) fn new() -> Self {
-        let state = State { live: None, generation: 0, failure: None, closed: false };
+        let state = State { live: None, generation: 0, closed: false };
         Self { users: AtomicUsize::new(0), state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
     }
 
@@ -86,16 +67,6 @@ impl<C> Slot<C> {
         drop(removed);
     }
 
-    /// Notes a failed attempt and starts the pause before the next one: it doubles from `first` up to
-    /// `longest`, less a random part of up to half.
-    pub(crate) fn fail(&self, step: FailedStep, first: Duration, longest: Duration) {
-        let mut state = self.state();
-        let in_a_row = state.failure.as_ref().map_or(0, |failure| failure.in_a_row).saturating_add(1);
-        let doubled = first.saturating_mul(2u32.saturating_pow(in_a_row - 1)).min(longest);
-        let retry_at = Instant::now() + jitter::at_least_percent(50, doubled);
-        state.failure = Some(Failure { step, in_a_row, retry_at });
-    }
-
     fn state(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,13 +89,7 @@ impl<C: Clone> Slot<C> {
             drop(removed);
             return Look::Vacant;
         }
-        match &state.failure {
-            None => Look::Vacant,
-            Some(failure) => {
-                let retry_in = failure.retry_at.saturating_duration_since(Instant::now());
-                if retry_in.is_zero() { Look::Vacant } else { Look::Pausing { step: failure.step, retry_in } }
-            }
-        }
+        Look::Vacant
     }
 
     /// Puts a new connection in and lends it; `None` if the slot was closed meanwhile.
@@ -134,7 +99,6 @@ impl<C: Clone> Slot<C> {
             return None;
         }
         state.generation += 1;
-        state.failure = None;
         state.live = Some(connection.clone());
         Some(Lent { connection, generation: state.generation, user })
     }
@@ -170,19 +134,5 @@ mod tests {
         slot.remove(old.generation);
 
         assert!(matches!(slot.look(|_| false), Look::Live(lent) if lent.connection == "new"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn pauses_double_up_to_the_longest() {
-        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(5));
-        let slot: Arc<Slot<()>> = Arc::new(Slot::new());
-        for expected in [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000] {
-            slot.fail(FailedStep::Connect, first, longest);
-            let Look::Pausing { retry_in, .. } = slot.look(|()| false) else {
-                panic!("a failed slot pauses");
-            };
-            let expected = Duration::from_millis(expected);
-            assert!((expected / 2..=expected).contains(&retry_in), "{retry_in:?} for {expected:?}");
-        }
     }
 }

@@ -40,6 +40,10 @@ fn a_value_out_of_range_is_named() {
         ("recycle_ms", PoolConfig { recycle: Duration::ZERO, ..base.clone() }),
         ("verify_after_ms", PoolConfig { verify_after: 2 * day, ..base.clone() }),
         ("max_lifetime_ms", PoolConfig { max_lifetime: Duration::ZERO, ..base.clone() }),
+        ("min_idle", PoolConfig { size: 3, min_idle: 4, ..base.clone() }),
+        ("max_idle_ms", PoolConfig { max_idle: 31 * day, ..base.clone() }),
+        ("backoff_ms", PoolConfig { backoff: Duration::ZERO, ..base.clone() }),
+        ("max_backoff_ms", PoolConfig { max_backoff: 2 * day, ..base.clone() }),
         ("max_waiters", PoolConfig { max_waiters: usize::MAX, ..base }),
     ];
     for (key, config) in wrong {

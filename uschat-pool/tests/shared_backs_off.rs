@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 use uschat_pool::{FailedStep, PoolError};
 
-use crate::fake::{Fake, Peer, shared_sized};
+use crate::fake::{Fake, Peer, settle, shared_sized};
 
 mod fake;
 
@@ -82,4 +82,49 @@ async fn one_call_makes_one_attempt_whatever_the_number_of_places() {
     assert!(matches!(shared.handle().await, Err(PoolError::ConnectTimeout { .. })));
     assert_eq!(fake.connects(), 1);
     assert!(start.elapsed() < Duration::from_millis(2_010), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_callers_cost_one_attempt_a_pause() {
+    let fake = Fake::new();
+    let shared = fake.shared(shared_sized(4));
+    fake.on_connect(Peer::Refuses);
+    let mut attempts = Vec::new();
+    for _ in 0..4 {
+        let before = fake.connects();
+        for _ in 0..10_000 {
+            let _ = shared.handle().await.unwrap_err();
+        }
+        attempts.push(fake.connects() - before);
+        advance(Duration::from_secs(5)).await;
+    }
+    assert_eq!(attempts, [1; 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_caller_probes_the_others_do_not_wait_for_it() {
+    for places in [1, 4] {
+        let fake = Fake::new();
+        let shared = fake.shared(shared_sized(places));
+        fake.on_connect(Peer::Refuses);
+        let _ = shared.handle().await.unwrap_err();
+        advance(Duration::from_millis(100)).await;
+        fake.on_connect(Peer::Silent);
+        let probe = || {
+            let shared = shared.clone();
+            tokio::spawn(async move { shared.handle().await.map(drop) })
+        };
+        let first = probe();
+        settle().await;
+        let start = Instant::now();
+        assert!(matches!(shared.handle().await, Err(PoolError::BackingOff { .. })));
+        assert_eq!((start.elapsed(), fake.connects()), (Duration::ZERO, 2));
+
+        // One that gives up leaves the probe to the next.
+        first.abort();
+        let _ = first.await;
+        let _second = probe();
+        settle().await;
+        assert_eq!(fake.connects(), 3);
+    }
 }

@@ -92,7 +92,7 @@ async fn a_silent_peer_costs_one_create_deadline() {
     assert!(start.elapsed() < Duration::from_millis(310), "{:?}", start.elapsed());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refused_connect_keeps_its_cause_and_frees_its_place() {
     let fake = Fake::new();
     fake.on_connect(Peer::Refuses);
@@ -104,5 +104,6 @@ async fn a_refused_connect_keeps_its_cause_and_frees_its_place() {
     assert!(cause.is::<std::io::Error>());
     assert!(matches!(error, PoolError::Connect(_)) && error.may_pass());
     fake.on_connect(Peer::Answers);
+    tokio::time::advance(Duration::from_millis(100)).await;
     assert_eq!(pool.get().await.unwrap().number, 2);
 }

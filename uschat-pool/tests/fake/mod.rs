@@ -17,6 +17,8 @@ pub enum Peer {
     Answers,
     Refuses,
     Silent,
+    /// The manager has a bug.
+    Panics,
     /// Answers as often as `Fake::let_through` allows.
     Gated,
 }
@@ -133,6 +135,7 @@ impl Fake {
             Peer::Answers => Ok(()),
             Peer::Refuses => Err(io::ErrorKind::ConnectionRefused.into()),
             Peer::Silent => std::future::pending().await,
+            Peer::Panics => panic!("as the test wants"),
             Peer::Gated => {
                 self.0.gate.acquire().await.unwrap().forget();
                 Ok(())

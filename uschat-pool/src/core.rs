@@ -1,0 +1,195 @@
+//! What a pool, its leases and its upkeep share, and the manager that deadpool sees.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use deadpool::managed::{Metrics, Object, RecycleResult, WeakPool};
+use tokio::{
+    runtime::Handle,
+    sync::oneshot,
+    time::{Instant, timeout},
+};
+use tracing::debug;
+
+use crate::{
+    Manager, PoolConfig, PoolError,
+    attempt::attempt,
+    breaker::Breaker,
+    gate::Gate,
+    jitter,
+    lease::{Fresh, Turn},
+    observe::{Meters, Step},
+    upkeep::{Request, Upkeep},
+};
+
+pub(crate) struct Core<M: Manager> {
+    pub(crate) name: Box<str>,
+    pub(crate) manager: M,
+    pub(crate) config: PoolConfig,
+    pub(crate) gate: Gate<Object<Adapter<M>>, Turn<M>>,
+    pub(crate) breaker: Breaker,
+    pub(crate) meters: Meters,
+    pub(crate) upkeep: Upkeep<M>,
+    /// Makes the connections and bounds their number. Weak: it knows us through its manager.
+    pub(crate) managed: OnceLock<WeakPool<Adapter<M>>>,
+    pub(crate) resizing: Mutex<()>,
+    /// When a peer last failed to answer a verification.
+    silent_at: Mutex<Option<Instant>>,
+}
+
+impl<M: Manager> Core<M> {
+    pub(crate) fn new(name: Box<str>, manager: M, config: PoolConfig) -> Self {
+        Self {
+            gate: Gate::new(config.size, config.min_idle),
+            breaker: Breaker::new(config.backoff, config.max_backoff, config.create),
+            meters: Meters::new(&name),
+            upkeep: Upkeep::new(),
+            managed: OnceLock::new(),
+            resizing: Mutex::new(()),
+            silent_at: Mutex::new(None),
+            name,
+            manager,
+            config,
+        }
+    }
+
+    /// Has upkeep look at the queue's time and at how many connections rest.
+    ///
+    /// # Panics
+    /// Outside of a runtime, if upkeep does not run.
+    pub(crate) fn wake_upkeep(self: &Arc<Self>) {
+        match self.upkeep.requests(self) {
+            // A full channel wakes upkeep, too.
+            Some(requests) => drop(requests.try_send(Request::Look)),
+            None => drop(Handle::current()),
+        }
+    }
+
+    /// A new connection, made by upkeep so that it is not lost when the caller gives up.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub(crate) async fn connect(self: &Arc<Self>) -> Result<Fresh<M>, PoolError<M::Error>> {
+        self.breaker.admit()?;
+        let after = self.config.create;
+        timeout(after, self.order()).await.unwrap_or(Err(PoolError::ConnectTimeout { after }))
+    }
+
+    async fn order(self: &Arc<Self>) -> Result<Fresh<M>, PoolError<M::Error>> {
+        loop {
+            let Some(requests) = self.upkeep.requests(self) else {
+                return Err(PoolError::Closed);
+            };
+            let (caller, outcome) = oneshot::channel();
+            if requests.send(Request::Connect(caller)).await.is_ok()
+                && let Ok(outcome) = outcome.await
+            {
+                return outcome;
+            }
+            // Closed, or upkeep ended with its runtime; then it starts again on this one.
+            if self.gate.is_closed() {
+                return Err(PoolError::Closed);
+            }
+            self.breaker.admit()?;
+        }
+    }
+
+    /// True if a connection that has rested may be lent.
+    pub(crate) async fn check(&self, pooled: &mut Pooled<M>) -> bool {
+        let now = Instant::now();
+        let verdict = if pooled.is_over(now) {
+            Err("reached its lifetime")
+        } else if self.manager.is_broken(&pooled.connection) {
+            Err("broke while idle")
+        } else if now.duration_since(pooled.rests_since) < self.config.verify_after {
+            Ok(())
+        } else {
+            self.verify(pooled).await
+        };
+        verdict.inspect_err(|reason| debug!(pool = %self.name, reason, "replacing an idle connection")).is_ok()
+    }
+
+    async fn verify(&self, pooled: &mut Pooled<M>) -> Result<(), &'static str> {
+        // One silent peer would otherwise cost a caller one deadline for each idle connection.
+        if self.silent_at().is_some_and(|silent_at| pooled.rests_since <= silent_at) {
+            return Err("idle since before the peer fell silent");
+        }
+        let start = Instant::now();
+        let outcome = timeout(self.config.recycle, self.manager.verify(&mut pooled.connection)).await;
+        self.meters.record(Step::Verify, matches!(outcome, Ok(Ok(()))), start.elapsed());
+        match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                debug!(pool = %self.name, %error, "an idle connection failed its verification");
+                Err("failed its verification")
+            }
+            Err(_) => {
+                *self.silent_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                Err("verification took too long")
+            }
+        }
+    }
+
+    /// Cleans a dirty connection within the recycle deadline. False: it must not be lent again.
+    pub(crate) async fn clean(&self, connection: &mut M::Connection) -> bool {
+        match timeout(self.config.recycle, self.manager.clean(connection)).await {
+            Ok(Ok(())) => !self.manager.is_dirty(connection),
+            Ok(Err(error)) => {
+                debug!(pool = %self.name, %error, "a dirty connection could not be cleaned");
+                false
+            }
+            Err(_) => {
+                debug!(pool = %self.name, "cleaning a dirty connection took too long");
+                false
+            }
+        }
+    }
+
+    /// Takes out idle connections that are of no use any more.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        let unfit = |object: &Object<Adapter<M>>| object.is_over(now) || self.manager.is_broken(&object.connection);
+        let surplus = |object: &Object<Adapter<M>>| now.duration_since(object.rests_since) >= self.config.max_idle;
+        for object in self.gate.sweep(unfit, surplus) {
+            drop(Object::take(object));
+        }
+    }
+
+    fn silent_at(&self) -> Option<Instant> {
+        *self.silent_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection with what the pool remembers about it. Boxed, so that a large one is not copied from hand to hand.
+pub(crate) struct Pooled<M: Manager> {
+    pub(crate) connection: M::Connection,
+    pub(crate) rests_since: Instant,
+    connected_at: Instant,
+    lifetime: std::time::Duration,
+}
+
+impl<M: Manager> Pooled<M> {
+    /// Its lifetime is over.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now.duration_since(self.connected_at) >= self.lifetime
+    }
+}
+
+pub(crate) struct Adapter<M: Manager>(pub(crate) Arc<Core<M>>);
+
+impl<M: Manager> deadpool::managed::Manager for Adapter<M> {
+    type Type = Box<Pooled<M>>;
+    type Error = PoolError<M::Error>;
+
+    async fn create(&self) -> Result<Box<Pooled<M>>, Self::Error> {
+        let Core { name, manager, config, breaker, meters, .. } = &*self.0;
+        let connection = attempt(name, manager, config.create, breaker, meters).await?;
+        let now = Instant::now();
+        let lifetime = jitter::at_least_percent(90, config.max_lifetime);
+        Ok(Box::new(Pooled { connection, rests_since: now, connected_at: now, lifetime }))
+    }
+
+    /// Idle connections rest at the gate and are checked there, so none comes here.
+    async fn recycle(&self, _: &mut Box<Pooled<M>>, _: &Metrics) -> RecycleResult<Self::Error> {
+        Ok(())
+    }
+}

@@ -59,9 +59,10 @@ enum Run {
     Allocate,
 }
 
-const WORKLOADS: [Workload; 7] = [
+const WORKLOADS: [Workload; 8] = [
     Workload { name: "batch", run: Run::Decode("uschat_borrowed") },
     Workload { name: "owned", run: Run::Decode("uschat") },
+    Workload { name: "owned_sharing", run: Run::Decode("uschat_sharing") },
     Workload { name: "length_delimited_decode", run: Run::Decode("length_delimited") },
     Workload { name: "allocation", run: Run::Allocate },
     Workload { name: "encode", run: Run::Encode("uschat_borrowed") },

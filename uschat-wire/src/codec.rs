@@ -56,6 +56,14 @@ impl<L: Layout> FrameCodec<L> {
     pub fn with_layout(receive: Limits, send: Limits) -> Self {
         Self { decoder: FrameDecoder::with_layout(receive), encoder: FrameEncoder::with_layout(send) }
     }
+
+    /// Sets the longest body that is copied out of the read buffer, in bytes
+    /// ([`FrameDecoder::copy_up_to`]).
+    #[must_use]
+    pub fn copy_up_to(mut self, bytes: usize) -> Self {
+        self.decoder = self.decoder.copy_up_to(bytes);
+        self
+    }
 }
 
 /// In the default layout, with the default limits for what is received.

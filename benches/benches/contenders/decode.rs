@@ -23,10 +23,11 @@ pub(crate) struct Contender {
 }
 
 /// All of them. The first is the one the others are compared with.
-pub(crate) const CONTENDERS: [Contender; 7] = [
+pub(crate) const CONTENDERS: [Contender; 8] = [
     Contender { name: "length_delimited", start: |capacity| Box::new(LengthDelimited::start(capacity)) },
     Contender { name: "naive_decoder", start: |capacity| Box::new(Naive::start(capacity)) },
-    Contender { name: "uschat", start: |capacity| Box::new(Owned::start(capacity)) },
+    Contender { name: "uschat", start: |capacity| Box::new(Owned::start(capacity, FrameDecoder::MAX_COPIED_BODY)) },
+    Contender { name: "uschat_sharing", start: |capacity| Box::new(Owned::start(capacity, 0)) },
     Contender { name: "uschat_borrowed", start: |capacity| Box::new(Borrowed::start(capacity)) },
     Contender { name: "uschat_slice", start: |capacity| Box::new(Slice::start(capacity)) },
     Contender { name: "bare_parser", start: |capacity| Box::new(BareParser::start(capacity)) },
@@ -138,8 +139,9 @@ struct Owned {
 }
 
 impl Owned {
-    fn start(capacity: usize) -> Self {
-        Self { codec: FrameCodec::new(Limits::unrestricted()), buf: BytesMut::with_capacity(capacity) }
+    fn start(capacity: usize, max_copied: usize) -> Self {
+        let codec = FrameCodec::new(Limits::unrestricted()).copy_up_to(max_copied);
+        Self { codec, buf: BytesMut::with_capacity(capacity) }
     }
 }
 

@@ -44,8 +44,8 @@ fuzz_run() {
     local target=$1 bound=runs amount=$2
     if [ -n "$3" ]; then bound=max_total_time amount=$3; fi
     local corpora=("$FUZZ_OUT/corpus/$target" "$FUZZ_DIR/corpus/$target")
-    fuzzer "$target" "${corpora[@]}" "-$bound=$(((amount + 9) / 10))" -max_len=2000
-    fuzzer "$target" "${corpora[@]}" "-$bound=$amount" -max_len=256 -use_counters=0 -entropic=0
+    fuzzer "$target" "${corpora[@]}" "-$bound=$(((amount + 9) / 10))" -max_len=2000 &&
+        fuzzer "$target" "${corpora[@]}" "-$bound=$amount" -max_len=256 -use_counters=0 -entropic=0
 }
 
 # fuzz_merge TARGET: adds to the corpus in the tree the smallest set of small inputs that reach what it does not.

@@ -65,7 +65,8 @@ async fn a_stale_ready_file_is_replaced_and_ours_removed_at_the_end() {
     assert!(!ready_file.exists());
     // What another run left: were it read, nothing would accept there.
     fs::write(&ready_file, "{}").unwrap();
-    let outcome = run(&["--data-dir", "/dev/null/data", "--ready-file", ready_file.to_str().unwrap()]).await;
+    let refused = ["--data-dir", "/dev/null/data", "--ephemeral-ports", "--ready-file", ready_file.to_str().unwrap()];
+    let outcome = run(&refused).await;
     outcome.assert_refused("--data-dir: ");
     assert!(ready_file.exists(), "who is refused touches nothing");
     fs::remove_file(&ready_file).unwrap();

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
-use tracing::warn;
 
 use crate::{
     FailedStep, Manager, PoolError,
@@ -11,9 +10,9 @@ use crate::{
     observe::{Meters, Step},
 };
 
-/// Connects within `after`. The breaker learns how it ended, unless the future is dropped; the log, if it failed.
+/// Connects within `after`. The breaker learns how it ended, unless the future is dropped. The caller tells whoever waits,
+/// so nothing is logged here.
 pub(crate) async fn attempt<M: Manager>(
-    name: &str,
     manager: &M,
     after: Duration,
     breaker: &Breaker,
@@ -28,14 +27,10 @@ pub(crate) async fn attempt<M: Manager>(
             Ok(connection)
         }
         Ok(Err(error)) => {
-            // What a peer says may hold line breaks, and a log line is one.
-            let error_text = error.to_string().replace(char::is_control, " ");
-            warn!(pool = %name, error = error_text, "connecting failed");
             breaker.fail(FailedStep::Connect);
             Err(PoolError::Connect(error))
         }
         Err(_) => {
-            warn!(pool = %name, ?after, "connecting took too long");
             breaker.fail(FailedStep::ConnectTimeout);
             Err(PoolError::ConnectTimeout { after })
         }

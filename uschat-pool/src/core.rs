@@ -181,8 +181,8 @@ impl<M: Manager> deadpool::managed::Manager for Adapter<M> {
     type Error = PoolError<M::Error>;
 
     async fn create(&self) -> Result<Box<Pooled<M>>, Self::Error> {
-        let Core { name, manager, config, breaker, meters, .. } = &*self.0;
-        let connection = attempt(name, manager, config.create, breaker, meters).await?;
+        let Core { manager, config, breaker, meters, .. } = &*self.0;
+        let connection = attempt(manager, config.create, breaker, meters).await?;
         let now = Instant::now();
         let lifetime = jitter::at_least_percent(90, config.max_lifetime);
         Ok(Box::new(Pooled { connection, rests_since: now, connected_at: now, lifetime }))

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{
     ConfigError, Manager, PoolError, SharedConfig,
@@ -177,7 +178,17 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
 
     async fn connect(&self) -> Result<M::Connection, PoolError<M::Error>> {
         let _probe = (self.breaker.admit()? == Admission::Probe).then(|| Probe(&self.breaker));
-        attempt(&self.name, &self.manager, self.config.create, &self.breaker, &self.meters).await
+        let outcome = attempt(&self.manager, self.config.create, &self.breaker, &self.meters).await;
+        if let Err(error) = &outcome {
+            // Most callers meanwhile use another connection, or are told no more than that a pause is on. What a peer says may
+            // hold line breaks, and a log line is one.
+            let cause = match error {
+                PoolError::Connect(cause) => cause.to_string(),
+                other => other.to_string(),
+            };
+            warn!(pool = %self.name, error = cause.replace(char::is_control, " "), "connecting failed");
+        }
+        outcome
     }
 }
 

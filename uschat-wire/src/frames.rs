@@ -2,11 +2,11 @@
 
 use core::fmt;
 
-use crate::decoder::{DecoderState, Plain};
 use crate::error::DecodeError;
 use crate::frame::FrameRef;
 use crate::layout::{Header, Id16Length16, Layout, header_len, max_body_len};
 use crate::limits::Limits;
+use crate::state::{DecoderState, Plain};
 
 /// The whole frames at the front of some bytes, in order; made by
 /// [`FrameDecoder::frames`](crate::FrameDecoder::frames).

@@ -119,6 +119,7 @@ mod io;
 mod layout;
 mod limits;
 mod read_buffer;
+mod state;
 mod write_buffer;
 
 #[cfg(feature = "tokio")]

@@ -20,8 +20,10 @@ use crate::limits::Limits;
 /// [`FrameWriter`](crate::FrameWriter) cost much less: `Framed` hands over one
 /// frame a call, and its `send` makes one write of each.
 ///
-/// After [`DecodeError::UnknownId`] the stream ends, as after every error, but
-/// may be polled again: it goes on behind that frame.
+/// After [`DecodeError::UnknownId`] the stream ends, as after every error.
+/// Polled again it goes on behind that frame, but it reads from the socket before
+/// it looks at what it holds, and at the end of the socket that is lost. Who wants
+/// to go on takes `FrameReader`.
 ///
 /// ```
 /// use bytes::BytesMut;

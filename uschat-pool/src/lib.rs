@@ -79,6 +79,7 @@
 
 mod attempt;
 mod breaker;
+mod call;
 mod config;
 mod core;
 mod error;
@@ -92,6 +93,7 @@ mod observe;
 mod pool;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod retry;
 mod shared;
 mod slot;
 #[cfg(feature = "sql")]
@@ -99,9 +101,11 @@ pub mod sql;
 mod upkeep;
 mod waiters;
 
+pub use call::Loan;
 pub use config::{ConfigError, PoolConfig, SharedConfig};
 pub use error::{FailedStep, PoolError};
 pub use lease::Lease;
 pub use manager::Manager;
 pub use pool::{Pool, Snapshot};
+pub use retry::{CallError, CallFailure, Repeat, Retry};
 pub use shared::{Handle, Shared, SharedSnapshot};

@@ -26,6 +26,13 @@ pub trait Manager: Send + Sync + 'static {
     /// The connection is dropped and replaced.
     fn verify(&self, connection: &mut Self::Connection) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// True if connecting would fail in the same way until somebody changes something: a wrong password, an unusable address.
+    /// A [`call`](crate::Pool::call) then fails at once instead of trying until its time is over. By default never.
+    fn is_permanent(&self, error: &Self::Error) -> bool {
+        let _ = error;
+        false
+    }
+
     /// True if the connection is known to be useless without asking the peer. Called whenever one is
     /// lent or given back, and now and then for idle ones while the pool is locked: it must be cheap, must not block
     /// and must not use the pool.

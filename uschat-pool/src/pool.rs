@@ -142,6 +142,10 @@ impl<M: Manager> Pool<M> {
         Ok(())
     }
 
+    pub(crate) fn manager(&self) -> &M {
+        &self.inner.core.manager
+    }
+
     /// Counts at this moment, for health pages and logs. Takes the pool's lock; not for every request.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -93,6 +93,10 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
         }
     }
 
+    pub(crate) fn manager(&self) -> &M {
+        &self.inner.manager
+    }
+
     /// Counts at this moment, for health pages and logs.
     #[must_use]
     pub fn snapshot(&self) -> SharedSnapshot {

@@ -71,7 +71,7 @@ async fn unknown_ids_are_ignored_in_every_session() {
     let ada = topology.sign_up("ada").await;
     let mut client = RawClient::connect(&ada.chat_address()).await;
     let ids =
-        [0, 1, 1004, 1006, 1008, 1015, 1019, 1021, 1024, 1025, 1035, 1101, 2001, 3001, 3002, 0x7fff, 0x8000, 0x83ed];
+        [0, 1, 1004, 1006, 1008, 1015, 1019, 1021, 1024, 1031, 1035, 1101, 2001, 3001, 3002, 0x7fff, 0x8000, 0x83ed];
     let ids: Vec<u16> = ids.into_iter().chain([0xf3ff, 0xffff]).collect();
     let bodies: [&[u8]; 4] = [b"", b"{}", b"\xff\x00 no JSON", &[b'x'; LARGEST_BODY]];
     for logged_in in [false, true] {

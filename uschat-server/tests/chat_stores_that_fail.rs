@@ -15,8 +15,8 @@ use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 use uschat_server::{
     chat::{ChatConfig, ChatStores},
     store::{
-        Applied, Approval, ApproveError, Contact, Contacts, Conversations, NewTexts, PendingApplication, Receipt,
-        StoreError, StoredText, SubmitError, memory::MemoryStore,
+        Applied, Approval, ApproveError, Contact, Contacts, Conversations, NewTexts, OpenThreadError,
+        PendingApplication, PrivateThread, Receipt, StoreError, StoredText, SubmitError, memory::MemoryStore,
     },
 };
 
@@ -48,6 +48,21 @@ impl Conversations for Failing {
     async fn private_thread(&self, one: UserId, other: UserId) -> Result<Option<ThreadId>, StoreError> {
         self.check()?;
         self.inner.private_thread(one, other).await
+    }
+
+    async fn threads(&self, uid: UserId, after: ThreadId, limit: usize) -> Result<Vec<PrivateThread>, StoreError> {
+        self.check()?;
+        self.inner.threads(uid, after, limit).await
+    }
+
+    async fn participants(&self, thread: ThreadId) -> Result<Option<[UserId; 2]>, StoreError> {
+        self.check()?;
+        self.inner.participants(thread).await
+    }
+
+    async fn open_private(&self, uid: UserId, friend: UserId) -> Result<ThreadId, OpenThreadError> {
+        self.check()?;
+        self.inner.open_private(uid, friend).await
     }
 }
 

@@ -144,6 +144,15 @@ mod real_server {
         assert_eq!(stores.conversations.submit(texts(ada, bob, &[("a", "text")])).await.unwrap().texts[0].seq, 2);
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn friends_made_by_an_original_open_their_conversation_once() {
+        let url = new_database().await;
+        let stores = Stores::new(open(&url).await, ());
+        let (ada, bob) = (stores.user("ada").await, stores.user("bob").await);
+        execute(&url, "INSERT INTO friend (self_id, friend_id, back) VALUES (1001, 1002, ''), (1002, 1001, '')").await;
+        sql::friends_without_a_conversation_open_one(&stores, (ada, bob)).await;
+    }
+
     #[tokio::test]
     async fn of_two_conversations_of_a_pair_the_older_one_counts() {
         let url = new_database().await;

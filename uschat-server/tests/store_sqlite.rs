@@ -130,6 +130,15 @@ async fn a_commit_that_fails_stores_nothing_and_acknowledges_nothing() {
     assert_eq!(stores.conversations.submit(texts(ada, bob, &[("a", "text")])).await.unwrap().texts[0].seq, 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn friends_made_by_an_original_open_their_conversation_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Stores::new(open(&folder).await, ());
+    let (ada, bob) = (stores.user("ada").await, stores.user("bob").await);
+    execute(&folder, "INSERT INTO friend (self_id, friend_id, back) VALUES (1001, 1002, ''), (1002, 1001, '')").await;
+    sql::friends_without_a_conversation_open_one(&stores, (ada, bob)).await;
+}
+
 #[tokio::test]
 async fn of_two_conversations_of_a_pair_the_older_one_counts() {
     let folder = tempfile::tempdir().unwrap();

@@ -36,6 +36,18 @@ impl MessageId {
     pub const HEARTBEAT_REQUEST: Self = Self(1023);
     /// Answers 1023.
     pub const HEARTBEAT_RESPONSE: Self = Self(1024);
+    /// Client to server: a page of the user's conversations.
+    pub const LOAD_THREADS_REQUEST: Self = Self(1025);
+    /// Answers 1025.
+    pub const LOAD_THREADS_RESPONSE: Self = Self(1026);
+    /// Client to server: the private conversation with a friend.
+    pub const OPEN_THREAD_REQUEST: Self = Self(1027);
+    /// Answers 1027.
+    pub const OPEN_THREAD_RESPONSE: Self = Self(1028);
+    /// Client to server: a page of a conversation's texts.
+    pub const LOAD_HISTORY_REQUEST: Self = Self(1029);
+    /// Answers 1029.
+    pub const LOAD_HISTORY_RESPONSE: Self = Self(1030);
     /// Server to client, ours: the rest of a friend list that did not fit into 1006.
     pub const FRIEND_LIST_PART: Self = Self(3001);
     /// Server to client, ours: the server is stopping.

@@ -9,6 +9,7 @@ mod friend_apply;
 mod friend_approve;
 mod gate;
 mod heartbeat;
+mod history;
 mod ids;
 mod kick;
 mod login;
@@ -16,6 +17,7 @@ mod password;
 mod profile;
 mod search;
 mod text;
+mod threads;
 
 pub use drain::DrainNotice;
 pub use friend_apply::{AddFriendNotice, AddFriendRequest, AddFriendResponse};
@@ -25,6 +27,7 @@ pub use gate::{
     VerifyCodeReply, VerifyCodeRequest,
 };
 pub use heartbeat::{HeartbeatRequest, HeartbeatResponse};
+pub use history::{HistoryText, LoadHistoryRequest, LoadHistoryResponse};
 pub use ids::{MessageKey, ThreadId, UserId};
 pub use kick::KickNotice;
 pub use login::{Application, ChatLoginRequest, ChatLoginResponse, Friend, FriendListPart, features};
@@ -32,3 +35,4 @@ pub use password::xor_password;
 pub use profile::Profile;
 pub use search::{SearchUserRequest, SearchUserResponse};
 pub use text::{ChatData, TextChatNotice, TextChatRequest, TextChatResponse, TextEcho, TextItem, limits};
+pub use threads::{LoadThreadsRequest, LoadThreadsResponse, OpenThreadRequest, OpenThreadResponse, Thread};

@@ -8,6 +8,7 @@ mod delivery;
 mod friend_apply;
 mod friend_approve;
 mod heartbeat;
+mod history;
 mod login;
 mod original_peer;
 mod originals;
@@ -17,6 +18,7 @@ mod search;
 mod service;
 mod text;
 mod text_push;
+mod threads;
 mod wire;
 
 pub use app::ChatStores;

@@ -170,7 +170,7 @@ mod tests {
     use crate::{
         chat::{Chat, ChatConfig, ChatStores},
         store::{
-            Conversations, Receipt, StoreError, StoredText, SubmitError,
+            Conversations, OpenThreadError, PrivateThread, Receipt, StoreError, StoredText, SubmitError,
             memory::{MemoryState, MemoryStore},
         },
     };
@@ -194,6 +194,18 @@ mod tests {
 
         async fn private_thread(&self, _: UserId, _: UserId) -> Result<Option<ThreadId>, StoreError> {
             Ok(None)
+        }
+
+        async fn threads(&self, _: UserId, _: ThreadId, _: usize) -> Result<Vec<PrivateThread>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn participants(&self, _: ThreadId) -> Result<Option<[UserId; 2]>, StoreError> {
+            Ok(None)
+        }
+
+        async fn open_private(&self, _: UserId, _: UserId) -> Result<ThreadId, OpenThreadError> {
+            Err(OpenThreadError::NotFriends)
         }
     }
 

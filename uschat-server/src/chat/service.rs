@@ -16,6 +16,7 @@ use super::{
     friend_apply::add_friend,
     friend_approve::approve_friend,
     heartbeat::heartbeat,
+    history::load_history,
     login::log_in,
     original_peer,
     originals::Originals,
@@ -23,6 +24,7 @@ use super::{
     presence::Presence,
     search::search_user,
     text::text_chat,
+    threads::{load_threads, open_thread},
 };
 use crate::{
     Context, LogicSystem,
@@ -139,6 +141,9 @@ fn handlers() -> Result<LogicSystem<ChatApp>, BuildError> {
         .on(add_friend)
         .on(approve_friend)
         .on(text_chat)
+        .on(load_threads)
+        .on(open_thread)
+        .on(load_history)
         .on(heartbeat)
         .build()
 }

@@ -3,7 +3,7 @@
 use chrono::{Local, TimeZone};
 use uschat_proto::{
     ErrorCode,
-    chat::{ChatData, GreetingText, TextChatResponse, TextEcho, ThreadId, UserId},
+    chat::{ChatData, GreetingText, HistoryText, TextChatResponse, TextEcho, ThreadId, UserId},
 };
 
 use super::app::TextArrays;
@@ -40,6 +40,16 @@ pub(super) fn frame_bound<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>) -
         + texts.map(|(content, id)| 2 * (escaped_len(content) + escaped_len(id)) + AROUND_A_TEXT).sum::<usize>()
 }
 
+/// How many of these texts, from the first one on, a 1030 of so many bytes holds; at least one.
+pub(super) fn fitting_history(texts: &[StoredText], max_body: usize) -> usize {
+    let mut body = AROUND_TEXTS;
+    let fits = |text: &&StoredText| {
+        body += escaped_len(&text.content) + AROUND_A_TEXT;
+        body <= max_body
+    };
+    texts.iter().take_while(fits).count().max(1)
+}
+
 /// The length of a text inside JSON.
 fn escaped_len(text: &str) -> usize {
     let escaped = |byte: u8| match byte {
@@ -60,6 +70,22 @@ pub(super) fn greeting(text: StoredText) -> GreetingText {
         content: text.content,
         chat_time: chat_time(text.sent_at),
         status: DELIVERED,
+        seq: text.seq,
+    }
+}
+
+/// An element of 1030, of a private conversation of these two.
+pub(super) fn history_text(text: StoredText, users: [UserId; 2]) -> HistoryText {
+    HistoryText {
+        sender: text.sender,
+        receiver: if text.sender == users[0] { users[1] } else { users[0] },
+        message_id: text.key,
+        thread_id: text.thread,
+        unique_id: 0,
+        content: text.content,
+        chat_time: chat_time(text.sent_at),
+        status: DELIVERED,
+        msg_type: 0,
         seq: text.seq,
     }
 }
@@ -91,7 +117,7 @@ fn chat_time(at: UnixMillis) -> String {
 mod tests {
     use uschat_proto::{
         Message,
-        chat::{MessageKey, TextChatNotice},
+        chat::{LoadHistoryResponse, MessageKey, TextChatNotice},
     };
 
     use super::*;
@@ -115,6 +141,17 @@ mod tests {
             let bound = frame_bound(many.iter().map(|_| (content.as_str(), "{\"\u{1}")));
             assert!(body.len() <= bound, "{} > {bound}", body.len());
             assert!(bound <= body.len() + 200 + 64 * 60, "{bound} is far above {}", body.len());
+
+            let fit = fitting_history(&many, 40_000);
+            let page = LoadHistoryResponse {
+                error: ErrorCode::SUCCESS,
+                thread_id: ThreadId(i64::MAX),
+                last_message_id: MessageKey(i64::MAX),
+                load_more: false,
+                chat_datas: many[..fit].iter().map(|text| history_text(text.clone(), [text.sender; 2])).collect(),
+            };
+            let body = page.to_body().unwrap();
+            assert!(body.len() <= 40_000, "{fit} texts make {} bytes", body.len());
         }
     }
 }

@@ -28,6 +28,37 @@ pub trait Conversations: Send + Sync + 'static {
 
     /// The private conversation of two users, whichever order it was stored in; the older one if there are two.
     async fn private_thread(&self, one: UserId, other: UserId) -> Result<Option<ThreadId>, StoreError>;
+
+    /// The private conversations of a user with friends, with an id above `after`, ascending, at most `limit`.
+    async fn threads(&self, uid: UserId, after: ThreadId, limit: usize) -> Result<Vec<PrivateThread>, StoreError>;
+
+    /// The two users of a private conversation, the smaller uid first; none if there is no such conversation.
+    async fn participants(&self, thread: ThreadId) -> Result<Option<[UserId; 2]>, StoreError>;
+
+    /// Opens the private conversation of `uid` with a friend unless there is one; two that ask at the same time get the
+    /// same.
+    async fn open_private(&self, uid: UserId, friend: UserId) -> Result<ThreadId, OpenThreadError>;
+}
+
+/// A private conversation as one of its two users sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrivateThread {
+    /// The conversation.
+    pub thread: ThreadId,
+    /// The other user.
+    pub friend: UserId,
+}
+
+/// Why there is no private conversation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenThreadError {
+    /// The two are not friends. Permanent.
+    #[error("the two users are not friends")]
+    NotFriends,
+    /// The store failed; the conversation may have been opened, a retry finds out.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Milliseconds since 1970, UTC. For people to read; never used to order anything.

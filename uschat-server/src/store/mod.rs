@@ -21,6 +21,9 @@ pub mod state;
 pub use accounts::{Account, Accounts, CreateAccountError, NewAccount, PasswordHash};
 pub use committer::{CommitBatch, Committer};
 pub use contacts::{Applied, Approval, ApproveError, Contact, Contacts, NOW_FRIENDS, PendingApplication};
-pub use conversations::{Conversations, NewText, NewTexts, Receipt, StoredText, StoredTexts, SubmitError, UnixMillis};
+pub use conversations::{
+    Conversations, NewText, NewTexts, OpenThreadError, PrivateThread, Receipt, StoredText, StoredTexts, SubmitError,
+    UnixMillis,
+};
 pub use error::StoreError;
 pub use state::State;

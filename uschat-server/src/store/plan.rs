@@ -31,6 +31,15 @@ impl Pair {
     pub(crate) fn new(one: UserId, other: UserId) -> Self {
         Self(one.min(other), one.max(other))
     }
+
+    /// The one who is not `uid`, if `uid` is one of them.
+    pub(crate) fn other(self, uid: UserId) -> Option<UserId> {
+        match self {
+            Self(one, other) if one == uid => Some(other),
+            Self(one, other) if other == uid => Some(one),
+            _ => None,
+        }
+    }
 }
 
 /// What is stored, as far as it decides about a batch.
@@ -76,6 +85,11 @@ impl Known {
         Ok(self.append(request, at, plan))
     }
 
+    /// The conversation of a user and a friend, the older one if there are two; planned if there is none.
+    pub(crate) fn plan_private(&mut self, uid: UserId, friend: UserId, plan: &mut Plan) -> Option<ThreadId> {
+        self.friends.contains(&(uid, friend)).then(|| self.heads_of(Pair::new(uid, friend), plan)[0].thread)
+    }
+
     /// The texts that the conversation of new friends begins with: the introduction unless it is empty, then
     /// [`NOW_FRIENDS`].
     pub(crate) fn plan_opening(
@@ -102,14 +116,7 @@ impl Known {
     /// Numbers what is new, in the pair's conversation `at` or in a new one if the pair has none.
     fn append(&mut self, request: &NewTexts, at: usize, plan: &mut Plan) -> StoredTexts {
         let pair = Pair::new(request.sender, request.receiver);
-        let heads = self.heads.entry(pair).or_default();
-        if heads.is_empty() {
-            self.last_thread += 1;
-            let thread = ThreadId(self.last_thread);
-            plan.opened.push((thread, pair));
-            heads.push(Head { thread, seq: 0 });
-        }
-        let head = &mut heads[at];
+        let mut head = self.heads_of(pair, plan)[at];
         let mut texts = Vec::with_capacity(request.texts.len());
         let mut fresh = 0;
         for new in &request.texts {
@@ -137,7 +144,20 @@ impl Known {
             texts.push(text);
             fresh += 1;
         }
+        self.heads_of(pair, plan)[at] = head;
         StoredTexts { thread: head.thread, texts, fresh }
+    }
+
+    /// The conversations of a pair, at least one.
+    fn heads_of(&mut self, pair: Pair, plan: &mut Plan) -> &mut Vec<Head> {
+        let heads = self.heads.entry(pair).or_default();
+        if heads.is_empty() {
+            self.last_thread += 1;
+            let thread = ThreadId(self.last_thread);
+            plan.opened.push((thread, pair));
+            heads.push(Head { thread, seq: 0 });
+        }
+        heads
     }
 
     /// The first results, if every text of the request was stored before. Refuses a request that uses a client id again

@@ -1,7 +1,7 @@
 use futures_util::future::join_all;
 use tokio::task::JoinSet;
-use uschat_proto::chat::{MessageKey, ThreadId};
-use uschat_server::store::{NewTexts, SubmitError};
+use uschat_proto::chat::{MessageKey, ThreadId, UserId};
+use uschat_server::store::{NewTexts, OpenThreadError, PrivateThread, SubmitError};
 
 use super::{Stores, contents, seqs, texts};
 
@@ -31,6 +31,10 @@ macro_rules! conversations_suite {
             a_dropped_receipt_does_not_recall
             history_pages_by_key
             a_private_conversation_is_found_in_either_order
+            conversations_page_by_id
+            a_conversation_has_two_participants
+            an_open_conversation_is_returned_to_both
+            strangers_open_nothing
             random_requests_agree_with_a_naive_model
         );
     };
@@ -318,6 +322,48 @@ pub async fn a_private_conversation_is_found_in_either_order(stores: Stores) {
     assert_eq!(stores.conversations.private_thread(ada, bob).await.unwrap(), Some(thread));
     assert_eq!(stores.conversations.private_thread(bob, ada).await.unwrap(), Some(thread));
     assert_eq!(stores.conversations.private_thread(ada, cy).await.unwrap(), None);
+}
+
+pub async fn conversations_page_by_id(stores: Stores) {
+    let (ada, bob, first) = stores.two_friends().await;
+    let mut expected = vec![PrivateThread { thread: first, friend: bob }];
+    for name in ["cy", "di", "ed"] {
+        let friend = stores.user(name).await;
+        stores.befriend(bob, friend).await;
+        // In both roles, since an index serves each.
+        let approval =
+            if name == "di" { stores.befriend(ada, friend).await } else { stores.befriend(friend, ada).await };
+        expected.push(PrivateThread { thread: approval.thread_id, friend });
+    }
+    let page = async |after, limit| stores.conversations.threads(ada, after, limit).await.unwrap();
+    assert_eq!(page(ThreadId(0), 3).await, expected[..3]);
+    assert_eq!(page(expected[2].thread, 3).await, expected[3..]);
+    assert_eq!(page(expected[3].thread, 3).await, []);
+    assert_eq!(page(ThreadId(0), 0).await, []);
+    assert_eq!(stores.conversations.threads(UserId(999_999), ThreadId(0), 3).await.unwrap(), []);
+}
+
+pub async fn a_conversation_has_two_participants(stores: Stores) {
+    let (ada, bob, thread) = stores.two_friends().await;
+    assert_eq!(stores.conversations.participants(thread).await.unwrap(), Some([ada, bob]));
+    assert_eq!(stores.conversations.participants(ThreadId(999_999)).await.unwrap(), None);
+}
+
+pub async fn an_open_conversation_is_returned_to_both(stores: Stores) {
+    let (ada, bob, thread) = stores.two_friends().await;
+    assert_eq!(stores.conversations.open_private(ada, bob).await.unwrap(), thread);
+    assert_eq!(stores.conversations.open_private(bob, ada).await.unwrap(), thread);
+}
+
+pub async fn strangers_open_nothing(stores: Stores) {
+    let (ada, _, _) = stores.two_friends().await;
+    let cy = stores.user("cy").await;
+    for other in [cy, ada, UserId(999_999)] {
+        let refused = stores.conversations.open_private(ada, other).await;
+        assert!(matches!(refused, Err(OpenThreadError::NotFriends)), "{refused:?}");
+    }
+    assert_eq!(stores.conversations.private_thread(ada, cy).await.unwrap(), None);
+    assert_eq!(stores.conversations.threads(cy, ThreadId(0), 3).await.unwrap(), []);
 }
 
 pub async fn random_requests_agree_with_a_naive_model(stores: Stores) {

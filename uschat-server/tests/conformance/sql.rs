@@ -1,9 +1,10 @@
 //! What every SQL adapter promises beyond one open store: over a reopen, between programs, beside rows that are not ours.
 //! A driver opens, closes and plants what its database needs, and hands over.
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
-use uschat_server::store::{Conversations, NewTexts, StoreError, StoredTexts, SubmitError};
+use uschat_server::store::{Conversations, NewTexts, PrivateThread, StoreError, StoredTexts, SubmitError};
 
 use super::{Stores, contents, seqs, texts};
 
@@ -66,6 +67,21 @@ pub async fn closing_commits(store: &impl Conversations, stores: &Stores, close:
     thread
 }
 
+/// The two are friends by rows that an original wrote, and have no conversation.
+pub async fn friends_without_a_conversation_open_one(stores: &Stores, (ada, bob): (UserId, UserId)) {
+    assert_eq!(stores.conversations.private_thread(ada, bob).await.unwrap(), None);
+    let opened = (0..16).map(|n| {
+        let (uid, friend) = if n % 2 == 0 { (ada, bob) } else { (bob, ada) };
+        stores.conversations.open_private(uid, friend)
+    });
+    let opened: Vec<_> = join_all(opened).await.into_iter().map(Result::unwrap).collect();
+    assert!(opened.iter().all(|thread| *thread == opened[0]), "{opened:?}");
+    let mine = PrivateThread { thread: opened[0], friend: bob };
+    assert_eq!(stores.conversations.threads(ada, ThreadId(0), 9).await.unwrap(), [mine]);
+    let stored = stores.conversations.submit(texts(ada, bob, &[("", "1")])).await.unwrap();
+    assert_eq!((stored.thread, seqs(&stored.texts)), (opened[0], vec![1]));
+}
+
 /// The database refuses rows with the content `poison`.
 pub async fn only_poison_fails(stores: &Stores, (ada, bob, thread): (UserId, UserId, ThreadId)) {
     let content = |n: usize| if n % 10 == 3 { "poison" } else { "text" };
@@ -89,6 +105,10 @@ pub async fn only_poison_fails(stores: &Stores, (ada, bob, thread): (UserId, Use
 pub async fn the_older_conversation_counts(stores: &Stores, (ada, bob, thread): (UserId, UserId, ThreadId)) {
     assert_eq!(stores.conversations.private_thread(bob, ada).await.unwrap(), Some(thread));
     assert_eq!(stores.conversations.submit(texts(bob, ada, &[("", "1")])).await.unwrap().thread, thread);
+    assert_eq!(stores.conversations.open_private(ada, bob).await.unwrap(), thread);
+    let both = [thread, ThreadId(500)].map(|thread| PrivateThread { thread, friend: bob });
+    assert_eq!(stores.conversations.threads(ada, ThreadId(0), 9).await.unwrap(), both);
+    assert_eq!(stores.conversations.participants(ThreadId(500)).await.unwrap(), Some([ada, bob]));
     // A client may still have the other one open.
     let named = NewTexts { thread: Some(ThreadId(500)), ..texts(ada, bob, &[("", "2")]) };
     let stored = stores.conversations.submit(named).await.unwrap();

@@ -20,7 +20,10 @@ use uschat_proto::chat::{ThreadId, UserId};
 
 use self::contacts::Application;
 pub use self::state::MemoryState;
-use super::{Account, StoredText, plan::Known};
+use super::{
+    Account, StoredText,
+    plan::{Known, Pair},
+};
 
 /// Accounts, contacts and conversations in memory. Nothing survives the process, so "acknowledged" means here: until it ends.
 ///
@@ -79,6 +82,8 @@ struct Tables {
     applications_to: HashMap<UserId, Vec<usize>>,
     /// Each user's friends with the user's remarks.
     friends: HashMap<UserId, BTreeMap<UserId, String>>,
+    /// The users of each conversation.
+    pairs: BTreeMap<ThreadId, Pair>,
     /// Each conversation's texts, ascending.
     texts: HashMap<ThreadId, Vec<StoredText>>,
     known: Known,

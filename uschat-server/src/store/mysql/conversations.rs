@@ -7,10 +7,14 @@ use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 use super::{
     MysqlStore,
     contacts::read,
-    database::{Work, int, uid},
-    known,
+    database::{Database, Work, int, uid},
+    known::{self, Locks},
+    write,
 };
-use crate::store::{Conversations, NewTexts, Receipt, StoreError, StoredText};
+use crate::store::{
+    Conversations, NewTexts, OpenThreadError, PrivateThread, Receipt, StoreError, StoredText, StoredTexts,
+    plan::{Pair, Plan},
+};
 
 const HISTORY: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, content,
         CAST(COALESCE(sent_at_ms, UNIX_TIMESTAMP(created_at) * 1000) AS SIGNED) AS sent_at_ms
@@ -18,8 +22,18 @@ const HISTORY: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, 
 const PRIVATE_THREAD: &str = "SELECT thread_id FROM private_chat
     WHERE (user1_id, user2_id) IN ((?, ?), (?, ?)) ORDER BY thread_id LIMIT 1";
 
+/// Each half in the order of its index.
+const THREADS: &str = "(SELECT p.thread_id, p.user2_id AS friend FROM private_chat p
+        JOIN friend f ON f.self_id = ? AND f.friend_id = p.user2_id
+        WHERE p.user1_id = ? AND p.thread_id > ? ORDER BY p.thread_id LIMIT ?)
+    UNION ALL (SELECT p.thread_id, p.user1_id AS friend FROM private_chat p
+        JOIN friend f ON f.self_id = ? AND f.friend_id = p.user1_id
+        WHERE p.user2_id = ? AND p.thread_id > ? ORDER BY p.thread_id LIMIT ?)
+    ORDER BY thread_id LIMIT ?";
+const PARTICIPANTS: &str = "SELECT user1_id, user2_id FROM private_chat WHERE thread_id = ?";
+
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[HISTORY, PRIVATE_THREAD];
+pub(super) const LOOK_UPS: &[&str] = &[HISTORY, PRIVATE_THREAD, THREADS, PARTICIPANTS];
 
 #[async_trait]
 impl Conversations for MysqlStore {
@@ -47,6 +61,54 @@ impl Conversations for MysqlStore {
         let rows = self.database.rows(PRIVATE_THREAD, bound).await?;
         Ok(read(&rows, |row| int(row, "thread_id"))?.first().copied().map(ThreadId))
     }
+
+    async fn threads(&self, of: UserId, after: ThreadId, limit: usize) -> Result<Vec<PrivateThread>, StoreError> {
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let bound = |mut query: sqlx::query::Query<'static, _, _>| {
+            for _ in 0..2 {
+                query = query.bind(of.0).bind(of.0).bind(after.0).bind(most);
+            }
+            query.bind(most)
+        };
+        let rows = self.database.rows(THREADS, bound).await?;
+        read(&rows, |row| Ok(PrivateThread { thread: ThreadId(int(row, "thread_id")?), friend: uid(row, "friend")? }))
+    }
+
+    async fn participants(&self, thread: ThreadId) -> Result<Option<[UserId; 2]>, StoreError> {
+        let rows = self.database.rows(PARTICIPANTS, |query| query.bind(thread.0)).await?;
+        let pairs = read(&rows, |row| Ok(Pair::new(uid(row, "user1_id")?, uid(row, "user2_id")?)))?;
+        Ok(pairs.first().map(|pair| [pair.0, pair.1]))
+    }
+
+    async fn open_private(&self, uid: UserId, friend: UserId) -> Result<ThreadId, OpenThreadError> {
+        self.database.transact(&OpenPrivate { database: &self.database, uid, friend }).await
+    }
+}
+
+struct OpenPrivate<'a> {
+    database: &'a Database,
+    uid: UserId,
+    friend: UserId,
+}
+
+impl Work for OpenPrivate<'_> {
+    type Output = ThreadId;
+    type Refusal = OpenThreadError;
+
+    async fn run(&self, connection: &mut MySqlConnection) -> Result<Result<ThreadId, OpenThreadError>, sqlx::Error> {
+        let Self { database, uid, friend } = *self;
+        let pair = Pair::new(uid, friend);
+        // From here on nobody else opens a conversation of the two.
+        known::lock_friends(connection, pair).await?;
+        let mut loaded = known::load(connection, &[], &[pair], Locks::Wait, database).await?;
+        let mut plan = Plan::default();
+        let Some(thread) = loaded.known.plan_private(uid, friend, &mut plan) else {
+            return Ok(Err(OpenThreadError::NotFriends));
+        };
+        let mut stored = StoredTexts { thread, texts: Vec::new(), fresh: 0 };
+        write::write(connection, &plan).await?.settle(&mut stored);
+        Ok(Ok(stored.thread))
+    }
 }
 
 /// Gives the texts that an original stored their numbers.
@@ -57,7 +119,7 @@ impl Work for Number {
     type Refusal = StoreError;
 
     async fn run(&self, connection: &mut MySqlConnection) -> Result<Result<(), StoreError>, sqlx::Error> {
-        known::lock_heads(connection, &[self.0.0], known::Locks::Wait, "").await?;
+        known::lock_heads(connection, &[self.0.0], Locks::Wait, "").await?;
         Ok(Ok(()))
     }
 }

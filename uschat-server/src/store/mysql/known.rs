@@ -111,6 +111,12 @@ async fn friends(
     rows.iter().map(|row| Ok((uid(row, "self_id")?, uid(row, "friend_id")?))).collect()
 }
 
+/// Locks the friendship of two, in the order in which every transaction of ours locks friends.
+pub(super) async fn lock_friends(connection: &mut MySqlConnection, pair: Pair) -> Result<(), sqlx::Error> {
+    let both_orders = [(pair.0, pair.1), (pair.1, pair.0)];
+    friends(connection, &both_orders, " ORDER BY self_id, friend_id FOR UPDATE").await.map(drop)
+}
+
 /// Friends without a conversation get one from this batch, unless somebody else is about to give them theirs.
 async fn lock_openings(
     connection: &mut MySqlConnection,

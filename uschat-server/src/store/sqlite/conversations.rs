@@ -1,19 +1,36 @@
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 
-use super::{SqliteStore, database::failed};
-use crate::store::{Conversations, NewTexts, Receipt, StoreError, StoredText};
+use super::{
+    SqliteStore, batch,
+    database::{begin, end, failed},
+};
+use crate::store::{
+    Conversations, NewTexts, OpenThreadError, PrivateThread, Receipt, StoreError, StoredText,
+    plan::{Pair, Plan},
+};
 
 const HISTORY: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, content, sent_at_ms
     FROM chat_message WHERE thread_id = ?1 AND message_id > ?2 ORDER BY message_id LIMIT ?3";
 const PRIVATE_THREAD: &str = "SELECT min(thread_id) FROM private_chat
     WHERE (user1_id = ?1 AND user2_id = ?2) OR (user1_id = ?2 AND user2_id = ?1)";
 
+/// Both halves come in the order of their indexes and are merged.
+const THREADS: &str = "SELECT p.thread_id, p.user2_id FROM private_chat p
+        JOIN friend f ON f.self_id = ?1 AND f.friend_id = p.user2_id
+        WHERE p.user1_id = ?1 AND p.thread_id > ?2
+    UNION ALL SELECT p.thread_id, p.user1_id FROM private_chat p
+        JOIN friend f ON f.self_id = ?1 AND f.friend_id = p.user1_id
+        WHERE p.user2_id = ?1 AND p.thread_id > ?2
+    ORDER BY 1 LIMIT ?3";
+const PARTICIPANTS: &str =
+    "SELECT min(user1_id, user2_id), max(user1_id, user2_id) FROM private_chat WHERE thread_id = ?1";
+
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[HISTORY, PRIVATE_THREAD];
+pub(super) const LOOK_UPS: &[&str] = &[HISTORY, PRIVATE_THREAD, THREADS, PARTICIPANTS];
 
 #[async_trait]
 impl Conversations for SqliteStore {
@@ -37,6 +54,40 @@ impl Conversations for SqliteStore {
         let oldest: Option<i64> = oldest.map_err(failed)?;
         Ok(oldest.map(ThreadId))
     }
+
+    async fn threads(&self, uid: UserId, after: ThreadId, limit: usize) -> Result<Vec<PrivateThread>, StoreError> {
+        let mut reader = self.database.reader().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = sqlx::query_as(THREADS).bind(uid.0).bind(after.0).bind(limit).fetch_all(&mut *reader).await;
+        let rows: Vec<(i64, i32)> = rows.map_err(failed)?;
+        let thread = |(thread, friend)| PrivateThread { thread: ThreadId(thread), friend: UserId(friend) };
+        Ok(rows.into_iter().map(thread).collect())
+    }
+
+    async fn participants(&self, thread: ThreadId) -> Result<Option<[UserId; 2]>, StoreError> {
+        let mut reader = self.database.reader().await?;
+        let pair = sqlx::query_as(PARTICIPANTS).bind(thread.0).fetch_optional(&mut *reader).await.map_err(failed)?;
+        Ok(pair.map(|(one, other)| [UserId(one), UserId(other)]))
+    }
+
+    async fn open_private(&self, uid: UserId, friend: UserId) -> Result<ThreadId, OpenThreadError> {
+        let mut writer = self.database.writer().await?;
+        let mut transaction = begin(&mut writer).await?;
+        let opened = open_private(&mut transaction, uid, friend).await;
+        end(transaction, opened).await
+    }
+}
+
+async fn open_private(
+    connection: &mut SqliteConnection,
+    uid: UserId,
+    friend: UserId,
+) -> Result<ThreadId, OpenThreadError> {
+    let mut known = batch::load(connection, &[], &[Pair::new(uid, friend)]).await?;
+    let mut plan = Plan::default();
+    let thread = known.plan_private(uid, friend, &mut plan).ok_or(OpenThreadError::NotFriends)?;
+    batch::write(connection, &plan).await?;
+    Ok(thread)
 }
 
 pub(super) fn stored_text(row: &SqliteRow) -> Result<StoredText, sqlx::Error> {

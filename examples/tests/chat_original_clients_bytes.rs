@@ -58,6 +58,53 @@ async fn indented_json_with_braced_ids_one_request_a_segment() {
 }
 
 #[tokio::test]
+async fn a_later_client_loads_conversations_and_texts_then_talks() {
+    let topology = Topology::start(&[]).await;
+    let (ada, bob) = topology.sign_up_friends("ada", "bob").await;
+    let (mut other, _) = RawClient::log_in(&bob).await;
+    for number in 1..=12 {
+        assert_eq!(other.say(&ada, "", &format!("while you were away {number}")).await["error"], 0);
+    }
+
+    let mut one = RawClient::connect(&ada.chat_address()).await;
+    send_qt(&mut one, 1005, &json!({ "uid": ada.uid, "token": ada.token })).await;
+    assert_eq!(one.expect(1006).await["error"], 0);
+    send_qt(&mut one, 1025, &json!({ "uid": ada.uid, "thread_id": 0 })).await;
+    let page = one.expect(1026).await;
+    let thread = page["threads"][0]["thread_id"].clone();
+    let listed = json!({ "thread_id": thread, "type": "private", "user1_id": ada.uid, "user2_id": bob.uid });
+    let expected =
+        json!({ "error": 0, "uid": ada.uid, "load_more": false, "next_last_id": thread, "threads": [listed] });
+    assert_eq!(page, expected);
+
+    let (mut last, mut read) = (json!(0), Vec::new());
+    for (rows, load_more) in [(10, true), (3, false)] {
+        send_qt(&mut one, 1029, &json!({ "thread_id": thread, "message_id": last })).await;
+        let page = one.expect(1030).await;
+        assert_eq!((&page["error"], &page["thread_id"], &page["load_more"]), (&0.into(), &thread, &load_more.into()));
+        assert_eq!(rows_of(&page).len(), rows);
+        assert_eq!(rows_of(&page)[rows - 1]["msg_id"], page["last_message_id"]);
+        last = page["last_message_id"].clone();
+        read.extend(rows_of(&page).to_vec());
+    }
+    assert_eq!((&read[12]["msg_content"], &read[12]["sender"]), (&"while you were away 12".into(), &bob.uid.into()));
+    // All there is.
+    send_qt(&mut one, 1029, &json!({ "thread_id": thread, "message_id": last })).await;
+    let end = json!({ "error": 0, "thread_id": thread, "load_more": false, "last_message_id": last });
+    assert_eq!(one.expect(1030).await, end);
+
+    let id = "{0f3b12f4-7e86-4b0f-9c5e-5a3c0d6a1e12}";
+    let text = json!([{ "content": "good to be back", "unique_id": id }]);
+    let said = json!({ "fromuid": ada.uid, "touid": bob.uid, "thread_id": thread, "text_array": text });
+    send_qt(&mut one, 1017, &said).await;
+    let stored = one.expect(1018).await;
+    assert_eq!((&stored["error"], &stored["thread_id"], ids_of(&stored)), (&0.into(), &thread, vec![id]));
+    let told = other.expect(1019).await;
+    assert_eq!((&told["thread_id"], rows_of(&told)), (&thread, rows_of(&stored)));
+    topology.assert_no_panic();
+}
+
+#[tokio::test]
 async fn both_arrays_unless_one_is_declared() {
     let topology = Topology::start(&[]).await;
     let (ada, bob) = topology.sign_up_friends("ada", "bob").await;

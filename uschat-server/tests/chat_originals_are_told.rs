@@ -12,7 +12,7 @@ use original_server::{Behaviour, OriginalServer};
 use serde_json::json;
 use uschat_proto::chat::{MessageKey, UserId};
 use uschat_server::{
-    chat::{Chat, ChatConfig, ChatError, OriginalPeer, OriginalPeerError},
+    chat::{Chat, ChatConfig, ChatError, OriginalDialect, OriginalPeer, OriginalPeerError},
     store::{
         Accounts, Contacts, Conversations,
         state::{Holder, Presence},
@@ -226,7 +226,8 @@ async fn a_living_server_of_ours_goes_before_an_original_of_its_name() {
 fn originals_that_cannot_be_told_apart_or_reached_are_refused() {
     let world = World::new();
     let refusal = |name: &str, address: &str| {
-        let originals = vec![OriginalPeer { name: name.into(), address: address.into() }];
+        let originals =
+            vec![OriginalPeer { name: name.into(), address: address.into(), dialect: OriginalDialect::FirstSeason }];
         Chat::new(ChatConfig { originals, ..ChatConfig::new("ours", "127.0.0.1") }, world.stores()).err()
     };
     assert!(refusal("theirs", "127.0.0.1:50055").is_none());

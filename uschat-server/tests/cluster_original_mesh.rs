@@ -27,7 +27,7 @@ use tokio::{
 };
 use uschat_proto::chat::{MessageKey, Profile, ThreadId, UserId};
 use uschat_server::{
-    cluster::{BusError, LinkConfig, OriginalMesh, Outages, Peer, PeerBus, PeerEvent},
+    cluster::{BusError, LinkConfig, OriginalDialect, OriginalMesh, Outages, Peer, PeerBus, PeerEvent},
     store::StoredText,
 };
 
@@ -104,7 +104,7 @@ struct Link {
 impl Link {
     async fn new(config: LinkConfig) -> Self {
         let original = OriginalServer::start().await;
-        let mesh = OriginalMesh::new(config, Arc::new(Outages::default()));
+        let mesh = OriginalMesh::new(OriginalDialect::FirstSeason, config, Arc::new(Outages::default()));
         Self { address: original.address.to_string(), original, mesh }
     }
 

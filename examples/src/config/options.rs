@@ -85,7 +85,7 @@ pub struct Options {
     #[arg(long, env = "USCHAT_CHECK_CONFIG", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub check_config: Option<bool>,
 
-    /// First-season C++ chat servers in the same cluster: `NAME=HOST:PORT`, the port being their gRPC, separated by commas
+    /// Original C++ chat servers in the same cluster: `NAME=HOST:PORT`, the port being their gRPC, or `NAME=HOST:PORT/later` for those after the first season; separated by commas
     #[arg(long, env = "USCHAT_ORIGINAL_PEERS", value_name = "LIST")]
     pub original_peers: Option<OriginalPeers>,
 

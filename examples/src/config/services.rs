@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use uschat_server::chat::OriginalPeer;
+use uschat_server::chat::{OriginalDialect, OriginalPeer};
 
 use super::{Backends, LogFormat, Named};
 
@@ -115,19 +115,23 @@ pub struct ChatSettings {
     pub originals: Vec<Original>,
 }
 
-/// A chat server of the first season in the same cluster.
+/// An original chat server in the same cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Original {
     /// Its name, which it writes to Redis.
     pub name: String,
     /// `host:port` of its gRPC.
     pub address: String,
+    /// Whether it is of the later main line, and not of the first season.
+    #[serde(default)]
+    pub later: bool,
 }
 
 impl Original {
     /// As the chat service takes it.
     #[must_use]
     pub fn as_peer(&self) -> OriginalPeer {
-        OriginalPeer { name: self.name.clone(), address: self.address.clone() }
+        let dialect = if self.later { OriginalDialect::Later } else { OriginalDialect::FirstSeason };
+        OriginalPeer { name: self.name.clone(), address: self.address.clone(), dialect }
     }
 }

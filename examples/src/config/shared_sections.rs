@@ -61,13 +61,14 @@ pub(super) fn peer_sections(sections: &Sections) -> Result<Vec<String>, StartErr
 /// `[PeerServer]` `Servers`, and a section for each of them, where `Port` is its gRPC port.
 pub(super) fn peers(sections: &Sections) -> Result<Vec<Original>, StartError> {
     let peer = |section: &String| {
-        let peer = sections.section(section, &["Name", "Host", "Port"])?;
+        let peer = sections.section(section, &["Name", "Host", "Port", "Later"])?;
         let host = peer.required("Host")?.value;
         let port = peer.parsed::<u16>("Port", "a port")?;
         let port =
             port.ok_or_else(|| StartError::new(peer.key("Port"), "it is missing", "add the peer's gRPC port"))?;
+        let later = peer.parsed::<bool>("Later", "true or false")?.is_some_and(|later| later.value);
         let name = peer.text("Name").map_or_else(|| section.clone(), |name| name.value);
-        let original = Original { name, address: format!("{}:{}", super::hosts::bracketed(&host), port.value) };
+        let original = Original { name, address: format!("{}:{}", super::hosts::bracketed(&host), port.value), later };
         let checked = original.as_peer().validate();
         checked.map_err(|error| StartError::new(peer.place(), error, "correct Name, Host or Port"))?;
         Ok(original)

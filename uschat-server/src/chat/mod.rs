@@ -12,6 +12,7 @@ mod history;
 mod login;
 mod original_peer;
 mod originals;
+mod originals_service;
 mod peers;
 mod presence;
 mod search;
@@ -21,6 +22,7 @@ mod text_push;
 mod threads;
 mod wire;
 
+pub use crate::cluster::OriginalDialect;
 pub use app::ChatStores;
 pub use config::ChatConfig;
 pub use original_peer::{OriginalPeer, OriginalPeerError};

@@ -1,4 +1,6 @@
-/// An original chat server of the first season beside ours, which shares our database and state.
+use crate::cluster::OriginalDialect;
+
+/// An original chat server beside ours, which shares our database and state.
 ///
 /// Its users' events go to it over `message.ChatService`; its own calls are answered whether it is listed or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,6 +9,8 @@ pub struct OriginalPeer {
     pub name: String,
     /// `host:port` of its gRPC: its host and its `RPCPort`. An IPv6 address in brackets.
     pub address: String,
+    /// What it understands.
+    pub dialect: OriginalDialect,
 }
 
 impl OriginalPeer {
@@ -15,7 +19,7 @@ impl OriginalPeer {
     /// # Errors
     /// [`OriginalPeerError::NoName`] or [`OriginalPeerError::BadAddress`].
     pub fn validate(&self) -> Result<(), OriginalPeerError> {
-        let Self { name, address } = self.clone();
+        let Self { name, address, .. } = self.clone();
         if name.is_empty() {
             return Err(OriginalPeerError::NoName { address });
         }
@@ -91,7 +95,7 @@ mod tests {
     use super::*;
 
     fn original(name: &str, address: &str) -> OriginalPeer {
-        OriginalPeer { name: name.into(), address: address.into() }
+        OriginalPeer { name: name.into(), address: address.into(), dialect: OriginalDialect::FirstSeason }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `message.ChatService` as the first-season servers call it: an original peer tells something to a user of ours.
+//! What original servers tell our users over `message.ChatService`.
 //! PROTOCOL.md, "Beside original servers".
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -8,19 +8,23 @@ use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status};
 use uschat_proto::{
     ErrorCode,
-    chat::{Profile, TextItem, UserId},
-    grpc::s1::{self, chat_service_server::ChatService},
+    chat::{MessageKey, Profile, TextItem, ThreadId, UserId},
+    grpc::{
+        m::{self, chat_service_server::ChatService},
+        s1,
+    },
 };
 
 use super::{
     app::{ChatApp, unavailable},
+    delivery::LocalSessions,
     text::{check, code_of, new_text, now},
 };
 use crate::{
     cluster::PeerEvent,
     connection_tasks::Tasks,
     session::Sessions,
-    store::{NOW_FRIENDS, NewText, NewTexts, StoredTexts},
+    store::{NOW_FRIENDS, NewText, NewTexts, StoredText, StoredTexts},
 };
 
 /// How long an original waits for an answer. It sets no deadline itself, and calls from the one thread that serves all of its
@@ -30,6 +34,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const FINISH: Duration = Duration::from_secs(30);
 /// Calls that are worked on at one time. Each original makes one after the other.
 const AT_A_TIME: usize = 256;
+/// Texts read to find those that a later server says it has stored.
+const READ_BACK: usize = 256;
 
 /// Hands what original peers say to the sessions of this server.
 #[derive(Clone)]
@@ -76,10 +82,58 @@ impl Originals {
         self.app.stores.conversations.submit(request).await.map_err(code_of)
     }
 
-    async fn said(self, sender: UserId, receiver: UserId, texts: Vec<TextItem>) -> Result<(), ErrorCode> {
+    /// Texts of a first-season server, which stores none.
+    pub(super) async fn said(&self, said: s1::TextChatMsgReq) -> s1::TextChatMsgRsp {
+        let s1::TextChatMsgReq { fromuid, touid, textmsgs } = said;
+        let texts = textmsgs.iter().map(|text| item(&text.msgid, &text.msgcontent)).collect();
+        let error = self.error(self.clone().store_and_tell(UserId(fromuid), UserId(touid), texts)).await;
+        s1::TextChatMsgRsp { error, fromuid, touid, textmsgs }
+    }
+
+    /// Texts of a later server, which has stored them.
+    pub(super) async fn said_later(&self, said: m::TextChatMsgReq) -> m::TextChatMsgRsp {
+        let m::TextChatMsgReq { fromuid, touid, thread_id, textmsgs } = said;
+        let (sender, receiver, thread) = (UserId(fromuid), UserId(touid), ThreadId(thread_id.into()));
+        // It says 0 when its own statement failed: nobody has the text but us.
+        let lost = textmsgs.iter().filter(|text| text.msg_id <= 0);
+        let lost: Vec<_> = lost.map(|text| item(&text.unique_id, &text.msgcontent)).collect();
+        let keys = textmsgs.iter().filter(|text| text.msg_id > 0).map(|text| MessageKey(text.msg_id.into())).collect();
+        let originals = self.clone();
+        let work = async move {
+            let texts = originals.stored_there(thread, [sender, receiver], keys).await?;
+            if !texts.is_empty() {
+                originals.tell(receiver, PeerEvent::Texts { sender, thread, texts }).await;
+            } else if lost.is_empty() {
+                return Err(ErrorCode::INVALID_PAYLOAD);
+            }
+            if lost.is_empty() { Ok(()) } else { originals.store_and_tell(sender, receiver, lost).await }
+        };
+        let error = self.error(work).await;
+        m::TextChatMsgRsp { error, fromuid, touid, thread_id, textmsgs }
+    }
+
+    /// What an original stored, as the database has it: the store decides, never what is said about it. Reading gives the
+    /// texts their numbers.
+    async fn stored_there(
+        &self,
+        thread: ThreadId,
+        users: [UserId; 2],
+        keys: Vec<MessageKey>,
+    ) -> Result<Vec<StoredText>, ErrorCode> {
+        let Some(first) = keys.iter().min() else { return Ok(Vec::new()) };
+        let conversations = &self.app.stores.conversations;
+        let members = conversations.participants(thread).await.map_err(unavailable("reading a conversation"))?;
+        let members = members.filter(|members| users.iter().all(|user| members.contains(user)));
+        members.ok_or(ErrorCode::NOT_A_MEMBER)?;
+        let texts = conversations.history(thread, MessageKey(first.0 - 1), READ_BACK).await;
+        let mut texts = texts.map_err(unavailable("reading texts"))?;
+        texts.retain(|text| keys.contains(&text.key));
+        Ok(texts)
+    }
+
+    async fn store_and_tell(self, sender: UserId, receiver: UserId, texts: Vec<TextItem>) -> Result<(), ErrorCode> {
         check(&texts)?;
         if texts.is_empty() {
-            // A later dialect's request looks like this one without texts: what it carried must not count as delivered.
             return Err(ErrorCode::INVALID_PAYLOAD);
         }
         let stored = self.store(sender, receiver, texts.iter().map(new_text).collect()).await?;
@@ -90,14 +144,20 @@ impl Originals {
         Ok(())
     }
 
-    async fn approved(self, approver: UserId, applicant: UserId) -> Result<(), ErrorCode> {
+    /// `said` are the texts of the approval that a later server has stored.
+    async fn approved(self, approver: UserId, applicant: UserId, said: Vec<m::AddFriendMsg>) -> Result<(), ErrorCode> {
         let profile = self.app.profile(approver).await.map_err(unavailable("reading a profile"))?;
         let profile = profile.ok_or(ErrorCode::UID_INVALID)?;
-        // A client id of ours makes the line a single one however often the peer says so.
-        let client_id = Some(format!("friends-{approver}-{applicant}"));
-        let line = NewText { client_id, content: NOW_FRIENDS.into() };
-        let stored = self.store(approver, applicant, vec![line]).await?;
-        self.tell(applicant, PeerEvent::FriendApproved { approver: profile, texts: stored.texts }).await;
+        let thread = said.first().map_or(0, |text| text.thread_id);
+        let keys = said.iter().map(|text| MessageKey(text.msg_id.into())).collect();
+        let mut texts = self.stored_there(ThreadId(thread.into()), [approver, applicant], keys).await?;
+        if texts.is_empty() {
+            // A client id of ours makes the line a single one however often the peer says so.
+            let client_id = Some(format!("friends-{approver}-{applicant}"));
+            let line = NewText { client_id, content: NOW_FRIENDS.into() };
+            texts = self.store(approver, applicant, vec![line]).await?.texts;
+        }
+        self.tell(applicant, PeerEvent::FriendApproved { approver: profile, texts }).await;
         Ok(())
     }
 
@@ -109,53 +169,58 @@ impl Originals {
 
 #[async_trait]
 impl ChatService for Originals {
-    async fn notify_add_friend(
-        &self,
-        request: Request<s1::AddFriendReq>,
-    ) -> Result<Response<s1::AddFriendRsp>, Status> {
+    /// The first season says the introduction as the name, and nothing in `desc`.
+    async fn notify_add_friend(&self, request: Request<m::AddFriendReq>) -> Result<Response<m::AddFriendRsp>, Status> {
         let request = request.into_inner();
         let (applyuid, touid) = (request.applyuid, request.touid);
+        let introduction = if request.desc.is_empty() { request.name.clone() } else { request.desc };
         let applicant = Profile {
             uid: UserId(applyuid),
-            name: request.name.clone(),
+            name: request.name,
             nick: request.nick,
             desc: String::new(),
             sex: request.sex,
             icon: request.icon,
         };
-        let error = self.error(self.clone().applied(UserId(touid), applicant, request.name)).await;
-        Ok(Response::new(s1::AddFriendRsp { error, applyuid, touid }))
+        let error = self.error(self.clone().applied(UserId(touid), applicant, introduction)).await;
+        Ok(Response::new(m::AddFriendRsp { error, applyuid, touid }))
     }
 
     async fn notify_auth_friend(
         &self,
-        request: Request<s1::AuthFriendReq>,
-    ) -> Result<Response<s1::AuthFriendRsp>, Status> {
-        let s1::AuthFriendReq { fromuid, touid } = request.into_inner();
-        let error = self.error(self.clone().approved(UserId(fromuid), UserId(touid))).await;
-        Ok(Response::new(s1::AuthFriendRsp { error, fromuid, touid }))
+        request: Request<m::AuthFriendReq>,
+    ) -> Result<Response<m::AuthFriendRsp>, Status> {
+        let m::AuthFriendReq { fromuid, touid, textmsgs } = request.into_inner();
+        let error = self.error(self.clone().approved(UserId(fromuid), UserId(touid), textmsgs)).await;
+        Ok(Response::new(m::AuthFriendRsp { error, fromuid, touid }))
     }
 
     async fn notify_text_chat_msg(
         &self,
-        request: Request<s1::TextChatMsgReq>,
-    ) -> Result<Response<s1::TextChatMsgRsp>, Status> {
-        let s1::TextChatMsgReq { fromuid, touid, textmsgs } = request.into_inner();
-        let texts = textmsgs
-            .iter()
-            .map(|text| TextItem { content: text.msgcontent.clone(), msgid: Some(text.msgid.clone()), unique_id: None })
-            .collect();
-        let error = self.error(self.clone().said(UserId(fromuid), UserId(touid), texts)).await;
-        Ok(Response::new(s1::TextChatMsgRsp { error, fromuid, touid, textmsgs }))
+        request: Request<m::TextChatMsgReq>,
+    ) -> Result<Response<m::TextChatMsgRsp>, Status> {
+        Ok(Response::new(self.said_later(request.into_inner()).await))
     }
 
-    async fn rply_add_friend(&self, _: Request<s1::RplyFriendReq>) -> Result<Response<s1::RplyFriendRsp>, Status> {
+    async fn notify_kick_user(&self, request: Request<m::KickUserReq>) -> Result<Response<m::KickUserRsp>, Status> {
+        let m::KickUserReq { uid } = request.into_inner();
+        if let Some(session) = self.sessions.of(&UserId(uid)) {
+            LocalSessions(self.sessions.clone()).replace(&session);
+        }
+        Ok(Response::new(m::KickUserRsp { error: ErrorCode::SUCCESS.0, uid }))
+    }
+
+    async fn rply_add_friend(&self, _: Request<m::RplyFriendReq>) -> Result<Response<m::RplyFriendRsp>, Status> {
         Err(Status::unimplemented("no original server calls this"))
     }
 
-    async fn send_chat_msg(&self, _: Request<s1::SendChatMsgReq>) -> Result<Response<s1::SendChatMsgRsp>, Status> {
+    async fn send_chat_msg(&self, _: Request<m::SendChatMsgReq>) -> Result<Response<m::SendChatMsgRsp>, Status> {
         Err(Status::unimplemented("no original server calls this"))
     }
+}
+
+fn item(id: &str, content: &str) -> TextItem {
+    TextItem { content: content.to_owned(), msgid: Some(id.to_owned()), unique_id: None }
 }
 
 #[cfg(test)]
@@ -224,7 +289,7 @@ mod tests {
         let request = s1::TextChatMsgReq { fromuid: 1001, touid: 1002, textmsgs: vec![text] };
 
         let begun = Instant::now();
-        let response = originals.notify_text_chat_msg(Request::new(request)).await.unwrap().into_inner();
+        let response = originals.said(request).await;
         assert_eq!((response.error, begun.elapsed()), (ErrorCode::UNAVAILABLE.0, ANSWER));
         assert_eq!(response.textmsgs.len(), 1);
 

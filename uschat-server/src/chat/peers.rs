@@ -8,7 +8,8 @@ use uschat_proto::chat::UserId;
 use super::OriginalPeer;
 use crate::{
     cluster::{
-        BusError, GrpcMesh, LinkConfig, Loss, Members, MeshConfig, OriginalMesh, Outages, Peer, PeerBus, PeerEvent,
+        BusError, GrpcMesh, LinkConfig, Loss, Members, MeshConfig, OriginalDialect, OriginalMesh, Outages, Peer,
+        PeerBus, PeerEvent,
     },
     store::{StoreError, state::ServerRecord},
 };
@@ -19,9 +20,10 @@ use crate::{
 pub(super) struct Peers {
     pub(super) members: Members,
     mesh: GrpcMesh,
-    original_mesh: OriginalMesh,
-    /// The addresses of the originals by their names.
-    originals: HashMap<String, String>,
+    first_season: OriginalMesh,
+    later: OriginalMesh,
+    /// The originals by their names.
+    originals: HashMap<String, OriginalPeer>,
     /// Originals whose name a server of ours was seen to have.
     clashes: Mutex<HashSet<String>>,
     outages: Arc<Outages>,
@@ -30,12 +32,12 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn new(members: Members, mesh: MeshConfig, originals: &[OriginalPeer]) -> Self {
         let outages = Arc::new(Outages::default());
-        let address = |original: &OriginalPeer| (original.name.clone(), original.address.clone());
         Self {
             members,
-            original_mesh: OriginalMesh::new(LinkConfig::default(), outages.clone()),
+            first_season: OriginalMesh::new(OriginalDialect::FirstSeason, LinkConfig::default(), outages.clone()),
+            later: OriginalMesh::new(OriginalDialect::Later, LinkConfig::default(), outages.clone()),
             mesh: GrpcMesh::new(mesh, outages.clone()),
-            originals: originals.iter().map(address).collect(),
+            originals: originals.iter().map(|original| (original.name.clone(), original.clone())).collect(),
             clashes: Mutex::default(),
             outages,
         }
@@ -54,8 +56,12 @@ impl Peers {
             }
             // A server of ours that we cannot ask about would take what an original says for something new.
             (Err(error), Some(_)) if self.clashes().contains(server) => self.not_found(server, Err(error)),
-            (_, Some(address)) => {
-                let sent = self.original_mesh.send(Peer { name: server, address }, to, event);
+            (_, Some(OriginalPeer { address, dialect, .. })) => {
+                let mesh = match dialect {
+                    OriginalDialect::FirstSeason => &self.first_season,
+                    OriginalDialect::Later => &self.later,
+                };
+                let sent = mesh.send(Peer { name: server, address }, to, event);
                 self.note(server, sent);
             }
             (found, None) => self.not_found(server, found),
@@ -72,7 +78,7 @@ impl Peers {
 
     /// Sends what waits, for as long as the deadline of a call, and stops.
     pub(super) async fn stop(&self) {
-        tokio::join!(self.mesh.stop(), self.original_mesh.stop());
+        tokio::join!(self.mesh.stop(), self.first_season.stop(), self.later.stop());
     }
 
     fn send_to(&self, ours: &ServerRecord, to: UserId, event: PeerEvent) {

@@ -3,11 +3,7 @@ use std::{io, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use uschat_proto::{
-    ErrorCode,
-    chat::UserId,
-    grpc::{peer::peer_server::PeerServer, s1::chat_service_server::ChatServiceServer},
-};
+use uschat_proto::{ErrorCode, chat::UserId, grpc::peer::peer_server::PeerServer};
 
 use super::{
     ChatConfig, ChatStores, OriginalPeerError,
@@ -20,6 +16,7 @@ use super::{
     login::log_in,
     original_peer,
     originals::Originals,
+    originals_service::OriginalsService,
     peers::Peers,
     presence::Presence,
     search::search_user,
@@ -119,7 +116,7 @@ impl Chat {
         let sessions = LocalSessions(self.server.sessions().clone());
         let peers = PeerService::new(self.boot_id, Arc::new(sessions));
         Routes::new(PeerServer::new(peers).max_decoding_message_size(MAX_MESSAGE_BYTES))
-            .add_service(ChatServiceServer::new(self.originals(tasks)).max_decoding_message_size(MAX_MESSAGE_BYTES))
+            .add_service(OriginalsService::new(self.originals(tasks)))
     }
 
     pub(super) fn originals(&self, tasks: Tasks) -> Originals {

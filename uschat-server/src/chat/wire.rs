@@ -1,13 +1,12 @@
 //! Stored texts as clients read them. PROTOCOL.md, "Texts".
 
-use chrono::{Local, TimeZone};
 use uschat_proto::{
     ErrorCode,
     chat::{ChatData, GreetingText, HistoryText, TextChatResponse, TextEcho, ThreadId, UserId},
 };
 
 use super::app::TextArrays;
-use crate::store::{StoredText, UnixMillis};
+use crate::store::StoredText;
 
 /// Stored and, as far as the server can do anything about it, delivered.
 const DELIVERED: i32 = 2;
@@ -66,9 +65,9 @@ pub(super) fn greeting(text: StoredText) -> GreetingText {
         sender: text.sender,
         message_id: text.key,
         thread_id: text.thread,
+        chat_time: text.chat_time(),
         unique_id: text.client_id.unwrap_or_default(),
         content: text.content,
-        chat_time: chat_time(text.sent_at),
         status: DELIVERED,
         seq: text.seq,
     }
@@ -82,8 +81,8 @@ pub(super) fn history_text(text: StoredText, users: [UserId; 2]) -> HistoryText 
         message_id: text.key,
         thread_id: text.thread,
         unique_id: 0,
+        chat_time: text.chat_time(),
         content: text.content,
-        chat_time: chat_time(text.sent_at),
         status: DELIVERED,
         msg_type: 0,
         seq: text.seq,
@@ -100,16 +99,8 @@ fn chat_data(text: &StoredText) -> ChatData {
         unique_id: text.client_id.clone().unwrap_or_default(),
         content: text.content.clone(),
         status: DELIVERED,
-        chat_time: chat_time(text.sent_at),
+        chat_time: text.chat_time(),
         seq: text.seq,
-    }
-}
-
-/// `YYYY-MM-DD HH:MM:SS`, local time of the server.
-fn chat_time(at: UnixMillis) -> String {
-    match Local.timestamp_millis_opt(at).single() {
-        Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
-        None => String::new(),
     }
 }
 

@@ -21,5 +21,6 @@ pub use link::LinkConfig;
 pub use members::Members;
 pub use mesh::{GrpcMesh, MeshConfig};
 pub use original_mesh::OriginalMesh;
+pub use original_wire::OriginalDialect;
 pub use outages::{Loss, Outages};
 pub use peer_service::{Delivered, LocalDelivery, PeerService};

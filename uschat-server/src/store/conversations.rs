@@ -5,6 +5,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use chrono::{Local, TimeZone};
 use tokio::sync::oneshot;
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 
@@ -105,6 +106,17 @@ pub struct StoredText {
     pub content: String,
     /// When the server got it.
     pub sent_at: UnixMillis,
+}
+
+impl StoredText {
+    /// When the server got it, as existing clients show it: `YYYY-MM-DD HH:MM:SS`, local time of this server.
+    #[must_use]
+    pub fn chat_time(&self) -> String {
+        match Local.timestamp_millis_opt(self.sent_at).single() {
+            Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
+            None => String::new(),
+        }
+    }
 }
 
 /// The outcome of a request: its texts in the order of the request.

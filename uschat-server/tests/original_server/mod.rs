@@ -1,4 +1,4 @@
-//! An original chat server of the first season, as its peers see it: what it serves, what it calls, and how it fails.
+//! An original chat server, as its peers see it: what it serves, what it calls, and how it fails.
 //!
 //! Written from the tables of PROTOCOL.md, "Beside original servers", and not over our generated code: bytes in, bytes out.
 #![allow(dead_code, unreachable_pub, reason = "every test program uses a part of it")]
@@ -32,7 +32,7 @@ use tonic::{
     transport::Channel,
 };
 use uschat_server::{
-    chat::OriginalPeer,
+    chat::{OriginalDialect, OriginalPeer},
     grpc_server::{self, GrpcServerConfig},
 };
 
@@ -79,7 +79,12 @@ impl OriginalServer {
 
     /// As a configuration of ours lists it.
     pub fn as_peer(&self, name: &str) -> OriginalPeer {
-        OriginalPeer { name: name.into(), address: self.address.to_string() }
+        OriginalPeer { name: name.into(), address: self.address.to_string(), dialect: OriginalDialect::FirstSeason }
+    }
+
+    /// The same for one of a later generation.
+    pub fn as_later_peer(&self, name: &str) -> OriginalPeer {
+        OriginalPeer { dialect: OriginalDialect::Later, ..self.as_peer(name) }
     }
 
     pub fn behave(&self, behaviour: Behaviour) {
@@ -151,7 +156,15 @@ pub fn texts(from: i32, to: i32, texts: &[(&str, &str)]) -> Message {
     texts.iter().fold(Message::default().int(1, from).int(2, to), text)
 }
 
-/// Answers as the first season does: each response begins with `error` and repeats who is concerned.
+/// `TextChatMsgReq` of a later generation: 1 fromuid, 2 touid, 3 thread_id, 4 textmsgs of 1 unique_id, 2 msg_id, 3 msgcontent.
+pub fn later_texts(from: i32, to: i32, thread: i32, texts: &[(&str, i32, &str)]) -> Message {
+    let text = |message: Message, (id, key, content): &(&str, i32, &str)| {
+        message.message(4, Message::default().text(1, id).int(2, *key).text(3, content))
+    };
+    texts.iter().fold(Message::default().int(1, from).int(2, to).int(3, thread), text)
+}
+
+/// Answers as originals do: each response begins with `error` and repeats who is concerned.
 fn response(method: &str, error: i32, request: &Fields) -> Message {
     let response = Message::default().int(1, error);
     match method {
@@ -163,6 +176,7 @@ fn response(method: &str, error: i32, request: &Fields) -> Message {
                 response.message(4, Message::default().text(1, &text.text(1)).text(2, &text.text(2)))
             })
         }
+        "NotifyKickUser" => response.int(2, request.int(1)),
         other => panic!("no original has {other}"),
     }
 }

@@ -3,26 +3,29 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
+use tracing::{Instrument, debug_span};
 
 use crate::{
     FailedStep, Manager, PoolError,
     breaker::Breaker,
-    observe::{Meters, Step},
+    observe::{Meters, Outcome, Step},
 };
 
 /// Connects within `after`. The breaker learns how it ended, unless the future is dropped. The caller tells whoever waits,
 /// so nothing is logged here.
 pub(crate) async fn attempt<M: Manager>(
+    pool: &str,
     manager: &M,
     after: Duration,
     breaker: &Breaker,
     meters: &Meters,
 ) -> Result<M::Connection, PoolError<M::Error>> {
     let start = Instant::now();
-    let outcome = timeout(after, manager.connect()).await;
-    meters.record(Step::Connect, matches!(outcome, Ok(Ok(_))), start.elapsed());
+    let outcome = timeout(after, manager.connect().instrument(debug_span!("connect", pool))).await;
+    meters.record(Step::Connect, Outcome::of(&outcome), start.elapsed());
     match outcome {
         Ok(Ok(connection)) => {
+            meters.connected();
             breaker.succeed();
             Ok(connection)
         }

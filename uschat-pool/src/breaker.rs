@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{FailedStep, PoolError, jitter};
+use crate::{BreakerState, FailedStep, PoolError, jitter, observe::BreakerGauge};
 
 pub(crate) struct Breaker {
     /// The first pause.
@@ -17,6 +17,8 @@ pub(crate) struct Breaker {
     /// How long one attempt may take.
     attempt: Duration,
     state: Mutex<State>,
+    /// Follows the state, under its lock.
+    gauge: BreakerGauge,
 }
 
 enum State {
@@ -31,6 +33,17 @@ enum State {
         failed: Failed,
         until: Instant,
     },
+}
+
+impl State {
+    /// As the gauge shows it.
+    fn level(&self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen { .. } => 1,
+            Self::Open { .. } => 2,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -49,8 +62,9 @@ pub(crate) enum Admission {
 }
 
 impl Breaker {
-    pub(crate) fn new(first: Duration, longest: Duration, attempt: Duration) -> Self {
-        Self { first, longest, attempt, state: Mutex::new(State::Closed) }
+    pub(crate) fn new(first: Duration, longest: Duration, attempt: Duration, gauge: BreakerGauge) -> Self {
+        gauge.set(State::Closed.level());
+        Self { first, longest, attempt, state: Mutex::new(State::Closed), gauge }
     }
 
     /// Asks for an attempt. A probe must end with `succeed`, `fail` or `give_up`.
@@ -66,7 +80,7 @@ impl Breaker {
         if !retry_in.is_zero() {
             return Err(PoolError::BackingOff { step: failed.step, retry_in });
         }
-        *state = State::HalfOpen { failed, until: now + self.attempt };
+        self.turn(&mut state, State::HalfOpen { failed, until: now + self.attempt });
         Ok(Admission::Probe)
     }
 
@@ -90,7 +104,7 @@ impl Breaker {
     }
 
     pub(crate) fn succeed(&self) {
-        *self.state() = State::Closed;
+        self.turn(&mut self.state(), State::Closed);
     }
 
     /// Starts the pause before the next attempt: it doubles with every failure, less a random part of up to half.
@@ -104,15 +118,31 @@ impl Breaker {
         };
         let doubled = self.first.saturating_mul(2u32.saturating_pow(before)).min(self.longest);
         let retry_at = Instant::now() + jitter::at_least_percent(50, doubled);
-        *state = State::Open { failed: Failed { step, in_a_row: before.saturating_add(1) }, retry_at };
+        self.turn(&mut state, State::Open { failed: Failed { step, in_a_row: before.saturating_add(1) }, retry_at });
     }
 
     /// Ends a probe without an outcome: the next caller may try.
     pub(crate) fn give_up(&self) {
         let mut state = self.state();
         if let State::HalfOpen { failed, .. } = *state {
-            *state = State::Open { failed, retry_at: Instant::now() };
+            self.turn(&mut state, State::Open { failed, retry_at: Instant::now() });
         }
+    }
+
+    /// For a snapshot.
+    pub(crate) fn shown(&self) -> BreakerState {
+        match *self.state() {
+            State::Closed => BreakerState::Closed,
+            State::HalfOpen { failed, .. } => BreakerState::HalfOpen { step: failed.step },
+            State::Open { failed, retry_at } => {
+                BreakerState::Open { step: failed.step, retry_in: retry_at.saturating_duration_since(Instant::now()) }
+            }
+        }
+    }
+
+    fn turn(&self, state: &mut State, next: State) {
+        self.gauge.set(next.level());
+        *state = next;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -125,11 +155,13 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::observe::Meters;
 
     const ATTEMPT: Duration = Duration::from_secs(2);
 
     fn breaker() -> Breaker {
-        Breaker::new(Duration::from_millis(100), Duration::from_secs(5), ATTEMPT)
+        let gauge = Meters::of_pool("test").breaker();
+        Breaker::new(Duration::from_millis(100), Duration::from_secs(5), ATTEMPT, gauge)
     }
 
     fn refused(breaker: &Breaker) -> Duration {

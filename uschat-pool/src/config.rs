@@ -63,8 +63,9 @@ pub struct PoolConfig {
     /// random time between half and all of that. Key `backoff_ms`, default 100 ms, from 1 ms to a day.
     #[serde(rename = "backoff_ms", with = "milliseconds")]
     pub backoff: Duration,
-    /// Where the doubling ends. One attempt in each pause costs the peer next to nothing, and a peer that is back is noticed
-    /// within this. Key `max_backoff_ms`, default 500 ms, from 1 ms to a day.
+    /// Where the doubling ends, and so the longest that a peer can be back before a caller finds it so. An attempt is made
+    /// by one caller for all, whatever their number, so a short pause costs the peer little. Key `max_backoff_ms`, default
+    /// 500 ms, from 1 ms to a day.
     #[serde(rename = "max_backoff_ms", with = "milliseconds")]
     pub max_backoff: Duration,
 }

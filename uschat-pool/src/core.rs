@@ -8,7 +8,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, timeout},
 };
-use tracing::debug;
+use tracing::{Instrument, debug, debug_span};
 
 use crate::{
     Manager, PoolConfig, PoolError,
@@ -17,7 +17,7 @@ use crate::{
     gate::Gate,
     jitter,
     lease::{Fresh, Turn},
-    observe::{Meters, Step},
+    observe::{Closed, Meters, Outcome, Step},
     upkeep::{Request, Upkeep},
 };
 
@@ -25,7 +25,7 @@ pub(crate) struct Core<M: Manager> {
     pub(crate) name: Box<str>,
     pub(crate) manager: M,
     pub(crate) config: PoolConfig,
-    pub(crate) gate: Gate<Object<Adapter<M>>, Turn<M>>,
+    pub(crate) gate: Gate<Boxed<M>, Turn<M>>,
     pub(crate) breaker: Breaker,
     pub(crate) meters: Meters,
     pub(crate) upkeep: Upkeep<M>,
@@ -38,10 +38,11 @@ pub(crate) struct Core<M: Manager> {
 
 impl<M: Manager> Core<M> {
     pub(crate) fn new(name: Box<str>, manager: M, config: PoolConfig) -> Self {
+        let meters = Meters::of_pool(&name);
         Self {
-            gate: Gate::new(config.size, config.min_idle),
-            breaker: Breaker::new(config.backoff, config.max_backoff, config.create),
-            meters: Meters::new(&name),
+            gate: Gate::new(config.size, config.min_idle, config.wait, meters.waits()),
+            breaker: Breaker::new(config.backoff, config.max_backoff, config.create, meters.breaker()),
+            meters,
             upkeep: Upkeep::new(),
             managed: OnceLock::new(),
             resizing: Mutex::new(()),
@@ -69,9 +70,12 @@ impl<M: Manager> Core<M> {
     /// # Panics
     /// Outside of a runtime.
     pub(crate) async fn connect(self: &Arc<Self>) -> Result<Fresh<M>, PoolError<M::Error>> {
-        self.breaker.admit()?;
         let after = self.config.create;
-        timeout(after, self.order()).await.unwrap_or(Err(PoolError::ConnectTimeout { after }))
+        let outcome = match self.breaker.admit() {
+            Ok(_) => timeout(after, self.order()).await.unwrap_or(Err(PoolError::ConnectTimeout { after })),
+            Err(refusal) => Err(refusal),
+        };
+        outcome.inspect_err(|error| self.meters.refused(error))
     }
 
     async fn order(self: &Arc<Self>) -> Result<Fresh<M>, PoolError<M::Error>> {
@@ -93,45 +97,57 @@ impl<M: Manager> Core<M> {
         }
     }
 
-    /// True if a connection that has rested may be lent.
-    pub(crate) async fn check(&self, pooled: &mut Pooled<M>) -> bool {
+    /// Whether a connection that has rested may be lent; if not, why.
+    pub(crate) async fn check(&self, pooled: &mut Pooled<M>) -> Result<(), Closed> {
         let now = Instant::now();
-        let verdict = if pooled.is_over(now) {
-            Err("reached its lifetime")
-        } else if self.manager.is_broken(&pooled.connection) {
-            Err("broke while idle")
-        } else if now.duration_since(pooled.rests_since) < self.config.verify_after {
-            Ok(())
-        } else {
-            self.verify(pooled).await
+        let verdict = match self.unfit(pooled, now) {
+            Some(why) => Err(why),
+            None if now.duration_since(pooled.rests_since) < self.config.verify_after => Ok(()),
+            None => self.verify(pooled).await.then_some(()).ok_or(Closed::Unverified),
         };
-        verdict.inspect_err(|reason| debug!(pool = %self.name, reason, "replacing an idle connection")).is_ok()
+        verdict.inspect_err(|why| debug!(pool = %self.name, reason = why.label(), "replacing an idle connection"))
     }
 
-    async fn verify(&self, pooled: &mut Pooled<M>) -> Result<(), &'static str> {
+    /// Why the connection is of no use, as far as one can tell without asking the peer.
+    fn unfit(&self, pooled: &Pooled<M>, now: Instant) -> Option<Closed> {
+        if pooled.is_over(now) {
+            Some(Closed::Lifetime)
+        } else {
+            self.manager.is_broken(&pooled.connection).then_some(Closed::Broken)
+        }
+    }
+
+    async fn verify(&self, pooled: &mut Pooled<M>) -> bool {
         // One silent peer would otherwise cost a caller one deadline for each idle connection.
         if self.silent_at().is_some_and(|silent_at| pooled.rests_since <= silent_at) {
-            return Err("idle since before the peer fell silent");
+            debug!(pool = %self.name, "an idle connection has rested since before the peer fell silent");
+            return false;
         }
         let start = Instant::now();
-        let outcome = timeout(self.config.recycle, self.manager.verify(&mut pooled.connection)).await;
-        self.meters.record(Step::Verify, matches!(outcome, Ok(Ok(()))), start.elapsed());
+        let verify = self.manager.verify(&mut pooled.connection).instrument(debug_span!("verify", pool = &*self.name));
+        let outcome = timeout(self.config.recycle, verify).await;
+        self.meters.record(Step::Verify, Outcome::of(&outcome), start.elapsed());
         match outcome {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 debug!(pool = %self.name, %error, "an idle connection failed its verification");
-                Err("failed its verification")
+                false
             }
             Err(_) => {
+                debug!(pool = %self.name, "verifying an idle connection took too long");
                 *self.silent_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                Err("verification took too long")
+                false
             }
         }
     }
 
     /// Cleans a dirty connection within the recycle deadline. False: it must not be lent again.
     pub(crate) async fn clean(&self, connection: &mut M::Connection) -> bool {
-        match timeout(self.config.recycle, self.manager.clean(connection)).await {
+        let start = Instant::now();
+        let clean = self.manager.clean(connection).instrument(debug_span!("clean", pool = &*self.name));
+        let outcome = timeout(self.config.recycle, clean).await;
+        self.meters.record(Step::Clean, Outcome::of(&outcome), start.elapsed());
+        match outcome {
             Ok(Ok(())) => !self.manager.is_dirty(connection),
             Ok(Err(error)) => {
                 debug!(pool = %self.name, %error, "a dirty connection could not be cleaned");
@@ -147,11 +163,19 @@ impl<M: Manager> Core<M> {
     /// Takes out idle connections that are of no use any more.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
-        let unfit = |object: &Object<Adapter<M>>| object.is_over(now) || self.manager.is_broken(&object.connection);
-        let surplus = |object: &Object<Adapter<M>>| now.duration_since(object.rests_since) >= self.config.max_idle;
-        for object in self.gate.sweep(unfit, surplus) {
-            drop(Object::take(object));
+        let unfit = |object: &Boxed<M>| self.unfit(object, now);
+        let idle = |object: &Boxed<M>| now.duration_since(object.rests_since) >= self.config.max_idle;
+        for (object, why) in self.gate.sweep(unfit, idle) {
+            self.close(object, why);
         }
+    }
+
+    /// Drops a connection that has no place any more.
+    #[allow(clippy::boxed_local, reason = "it is in its box wherever it comes from")]
+    pub(crate) fn close(&self, object: Boxed<M>, why: Closed) {
+        // First, for the drop is foreign code.
+        self.meters.closed(why);
+        drop(Object::take(*object));
     }
 
     fn silent_at(&self) -> Option<Instant> {
@@ -159,7 +183,10 @@ impl<M: Manager> Core<M> {
     }
 }
 
-/// A connection with what the pool remembers about it. Boxed, so that a large one is not copied from hand to hand.
+/// A connection on its way through the pool. A box, for it goes from hand to hand.
+pub(crate) type Boxed<M> = Box<Object<Adapter<M>>>;
+
+/// A connection with what the pool remembers about it.
 pub(crate) struct Pooled<M: Manager> {
     pub(crate) connection: M::Connection,
     pub(crate) rests_since: Instant,
@@ -177,19 +204,19 @@ impl<M: Manager> Pooled<M> {
 pub(crate) struct Adapter<M: Manager>(pub(crate) Arc<Core<M>>);
 
 impl<M: Manager> deadpool::managed::Manager for Adapter<M> {
-    type Type = Box<Pooled<M>>;
+    type Type = Pooled<M>;
     type Error = PoolError<M::Error>;
 
-    async fn create(&self) -> Result<Box<Pooled<M>>, Self::Error> {
-        let Core { manager, config, breaker, meters, .. } = &*self.0;
-        let connection = attempt(manager, config.create, breaker, meters).await?;
+    async fn create(&self) -> Result<Pooled<M>, Self::Error> {
+        let Core { name, manager, config, breaker, meters, .. } = &*self.0;
+        let connection = attempt(name, manager, config.create, breaker, meters).await?;
         let now = Instant::now();
         let lifetime = jitter::at_least_percent(90, config.max_lifetime);
-        Ok(Box::new(Pooled { connection, rests_since: now, connected_at: now, lifetime }))
+        Ok(Pooled { connection, rests_since: now, connected_at: now, lifetime })
     }
 
     /// Idle connections rest at the gate and are checked there, so none comes here.
-    async fn recycle(&self, _: &mut Box<Pooled<M>>, _: &Metrics) -> RecycleResult<Self::Error> {
+    async fn recycle(&self, _: &mut Pooled<M>, _: &Metrics) -> RecycleResult<Self::Error> {
         Ok(())
     }
 }

@@ -58,7 +58,8 @@ impl<E> PoolError<E> {
 }
 
 /// The step at which an attempt to connect ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailedStep {
     /// The manager returned an error.

@@ -7,12 +7,15 @@
 //! No waiter has a timer. All wait equally long, so the first in the queue is the first whose time is over, and
 //! one timer, upkeep's, serves them all: see [`Gate::expire`].
 
+mod resting;
+
 use std::{
     collections::VecDeque,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -20,10 +23,15 @@ use tokio::{
     time::Instant,
 };
 
+use crate::observe::{WaitMeter, Waits};
+
 /// `R` rests; `T` is what a waiter is handed. One that has given up drops it, so dropping a `T` must give back what it
 /// stands for.
 pub(crate) struct Gate<R, T> {
     state: Mutex<State<R, T>>,
+    /// How long a caller waits at most.
+    wait: Duration,
+    waits: WaitMeter,
     /// Somebody waits, as far as one can tell without the lock.
     crowded: AtomicBool,
     /// Some of those that wait may have given up.
@@ -46,10 +54,12 @@ struct State<R, T> {
     /// Somebody will call `expire` when the time of the first is over.
     watched: bool,
     closed: bool,
+    /// Recorded when they are many, by `expire` and when a snapshot is taken.
+    waits: Waits,
 }
 
 struct Waiting<T> {
-    deadline: Instant,
+    since: Instant,
     turn: oneshot::Sender<T>,
 }
 
@@ -88,7 +98,7 @@ pub(crate) enum Given<R, T> {
 }
 
 impl<R, T> Gate<R, T> {
-    pub(crate) fn new(places: usize, wanted: usize) -> Self {
+    pub(crate) fn new(places: usize, wanted: usize, wait: Duration, waits: WaitMeter) -> Self {
         let state = State {
             places,
             taken: 0,
@@ -98,9 +108,12 @@ impl<R, T> Gate<R, T> {
             queue: VecDeque::new(),
             watched: false,
             closed: false,
+            waits: Waits::default(),
         };
         Self {
             state: Mutex::new(state),
+            wait,
+            waits,
             crowded: AtomicBool::new(false),
             deserted: AtomicBool::new(false),
             emptied: Notify::new(),
@@ -117,8 +130,8 @@ impl<R, T> Gate<R, T> {
         self.crowded.load(Ordering::Relaxed)
     }
 
-    /// Takes a place, or queues for one until `deadline` if fewer than `max` do.
-    pub(crate) fn enter_or_queue(&self, deadline: Instant, max: usize) -> Queued<R, T> {
+    /// Takes a place, or queues for one if fewer than `max` do. The caller waits `since` then.
+    pub(crate) fn enter_or_queue(&self, since: Instant, max: usize) -> Queued<R, T> {
         let mut state = self.state();
         match state.enter() {
             Entry::Full => {
@@ -131,7 +144,7 @@ impl<R, T> Gate<R, T> {
                     return Queued::TooMany(state.queue.len());
                 }
                 let (sender, turn) = oneshot::channel();
-                state.queue.push_back(Waiting { deadline, turn: sender });
+                state.queue.push_back(Waiting { since, turn: sender });
                 self.crowded.store(true, Ordering::Relaxed);
                 let unwatched = !std::mem::replace(&mut state.watched, true);
                 Queued::Waiting { turn, unwatched }
@@ -151,14 +164,14 @@ impl<R, T> Gate<R, T> {
     }
 
     /// Ends the use of a place and of its connection.
-    pub(crate) fn give(&self, connection: R) -> Given<R, T> {
+    pub(crate) fn give(&self, connection: R, now: Instant) -> Given<R, T> {
         let mut state = self.state();
         if state.closed || state.taken > state.places {
             self.free(&mut state);
             return Given::Surplus(connection);
         }
         if let Some(next) = state.queue.pop_front() {
-            return Given::Next(next.turn, connection);
+            return Given::Next(self.hand_over(state, next, now), connection);
         }
         self.crowded.store(false, Ordering::Relaxed);
         state.taken -= 1;
@@ -168,57 +181,22 @@ impl<R, T> Gate<R, T> {
 
     /// Ends the use of a place without a connection: it now belongs to the caller returned, who must be told, or to
     /// nobody.
-    pub(crate) fn leave(&self) -> Option<oneshot::Sender<T>> {
+    pub(crate) fn leave(&self, now: Instant) -> Option<oneshot::Sender<T>> {
         let mut state = self.state();
         let next = if state.taken > state.places { None } else { state.queue.pop_front() };
         if next.is_none() {
             self.crowded.store(false, Ordering::Relaxed);
             self.free(&mut state);
         }
-        next.map(|waiting| waiting.turn)
+        next.map(|next| self.hand_over(state, next, now))
     }
 
-    /// Another resting connection for somebody who has a place, if any rests.
-    pub(crate) fn take_resting(&self) -> Option<R> {
-        self.state().resting.pop()
-    }
-
-    /// Lets a connection rest that nobody has used, behind the others. Comes back if the gate is closed.
-    pub(crate) fn add_resting(&self, connection: R) -> Result<(), R> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(connection);
-        }
-        state.resting.insert(0, connection);
-        Ok(())
-    }
-
-    /// Takes out those resting that are `unfit`, and those that are `surplus`, but of these no more than leaves as
-    /// many as wanted; and those without a place, which a connect that a `resize` overtook leaves. The one that has
-    /// rested longest comes first.
-    pub(crate) fn sweep(&self, unfit: impl Fn(&R) -> bool, surplus: impl Fn(&R) -> bool) -> Vec<R> {
-        let mut state = self.state();
-        let mut out: Vec<_> = state.resting.extract_if(.., |connection| unfit(connection)).collect();
-        let excess = (state.taken + state.resting.len()).saturating_sub(state.places).min(state.resting.len());
-        out.extend(state.resting.drain(..excess));
-        let mut spare = state.resting.len().saturating_sub(state.wanted);
-        let surplus = |connection: &mut R| {
-            let goes = spare > 0 && surplus(connection);
-            spare -= usize::from(goes);
-            goes
-        };
-        out.extend(state.resting.extract_if(.., surplus));
-        out
-    }
-
-    /// How many more are to rest than do, as far as there are places. A later shortage is reported only if there is
-    /// none now.
-    pub(crate) fn missing(&self) -> usize {
-        let mut state = self.state();
-        let rest = state.resting.len();
-        let missing = state.wanted.saturating_sub(rest).min(state.places.saturating_sub(state.taken + rest));
-        state.reported = missing > 0;
-        missing
+    /// Ends a wait: what is left to do is to tell the caller.
+    fn hand_over(&self, mut state: MutexGuard<'_, State<R, T>>, next: Waiting<T>, now: Instant) -> oneshot::Sender<T> {
+        let many = state.ends(&next, now);
+        drop(state);
+        self.waits.record(many);
+        next.turn
     }
 
     /// Turns those away whose time is over by `now`, and says when the next one's will be.
@@ -226,15 +204,17 @@ impl<R, T> Gate<R, T> {
         let mut over = Vec::new();
         let mut state = self.state();
         while let Some(first) = state.queue.front()
-            && (first.deadline <= now || first.turn.is_closed())
+            && (first.since + self.wait <= now || first.turn.is_closed())
         {
             over.extend(state.queue.pop_front());
         }
-        let next = state.queue.front().map(|first| first.deadline);
+        let next = state.queue.front().map(|first| first.since + self.wait);
         state.watched = next.is_some();
+        let waits = std::mem::take(&mut state.waits);
         drop(state);
         // Each drop wakes a task: not while others wait for the lock.
         drop(over);
+        self.waits.record(waits);
         next
     }
 
@@ -256,24 +236,34 @@ impl<R, T> Gate<R, T> {
         let resting = std::mem::take(&mut state.resting);
         drop(state);
         drop(queue);
+        self.record_waits();
         resting
     }
 
     /// Changes the number of places. What rests without a place comes back, and so do the callers who have one now.
-    pub(crate) fn resize(&self, places: usize) -> (Vec<R>, Vec<oneshot::Sender<T>>) {
+    pub(crate) fn resize(&self, places: usize, now: Instant) -> (Vec<R>, Vec<oneshot::Sender<T>>) {
         let mut state = self.state();
         state.places = places;
         state.reported = false;
-        let excess = (state.taken + state.resting.len()).saturating_sub(places).min(state.resting.len());
+        let excess = state.excess();
         let out = state.resting.drain(..excess).collect();
-        let mut next = Vec::new();
+        let (mut next, mut many) = (Vec::new(), Vec::new());
         while state.taken < state.places
             && let Some(first) = state.queue.pop_front()
         {
             state.taken += 1;
+            many.push(state.ends(&first, now));
             next.push(first.turn);
         }
+        drop(state);
+        many.into_iter().for_each(|many| self.waits.record(many));
         (out, next)
+    }
+
+    /// Records what was collected so far.
+    pub(crate) fn record_waits(&self) {
+        let waits = std::mem::take(&mut self.state().waits);
+        self.waits.record(waits);
     }
 
     /// Waits until no place is taken any more; `close` must have been called.
@@ -296,10 +286,6 @@ impl<R, T> Gate<R, T> {
         self.state().closed
     }
 
-    pub(crate) fn resting(&self) -> usize {
-        self.state().resting.len()
-    }
-
     fn free(&self, state: &mut State<R, T>) {
         state.taken -= 1;
         if state.closed && state.taken == 0 {
@@ -313,6 +299,19 @@ impl<R, T> Gate<R, T> {
 }
 
 impl<R, T> State<R, T> {
+    /// Notes how long a caller waited that is handed something now, unless it has given up. Returns what is to be recorded.
+    fn ends(&mut self, waiting: &Waiting<T>, now: Instant) -> Waits {
+        if waiting.turn.is_closed() {
+            return Waits::default();
+        }
+        self.waits.add(now.duration_since(waiting.since))
+    }
+
+    /// How many rest without a place.
+    fn excess(&self) -> usize {
+        (self.taken + self.resting.len()).saturating_sub(self.places).min(self.resting.len())
+    }
+
     fn enter(&mut self) -> Entry<R> {
         if self.closed {
             return Entry::Closed;
@@ -330,12 +329,13 @@ impl<R, T> State<R, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::observe::Meters;
+
+    const WAIT: Duration = Duration::from_secs(1);
 
     fn full() -> Gate<(), u8> {
-        let gate = Gate::new(1, 0);
+        let gate = Gate::new(1, 0, WAIT, Meters::of_pool("test").waits());
         assert!(matches!(gate.enter(), Entry::Entered { rested: None, few: false }));
         gate
     }
@@ -353,43 +353,18 @@ mod tests {
     #[tokio::test]
     async fn the_time_of_the_first_is_watched_once() {
         let gate = full();
-        let now = Instant::now();
-        let soon = now + Duration::from_secs(1);
-        let later = now + Duration::from_secs(2);
-        let Queued::Waiting { mut turn, unwatched: true } = gate.enter_or_queue(soon, 2) else {
+        let first = Instant::now();
+        let second = first + Duration::from_millis(1);
+        let Queued::Waiting { mut turn, unwatched: true } = gate.enter_or_queue(first, 2) else {
             panic!("nobody watches yet");
         };
-        let Queued::Waiting { turn: _second, unwatched: false } = gate.enter_or_queue(later, 2) else {
+        let Queued::Waiting { turn: _second, unwatched: false } = gate.enter_or_queue(second, 2) else {
             panic!("it is watched");
         };
-        assert!(matches!(gate.enter_or_queue(later, 2), Queued::TooMany(2)));
-        assert_eq!(gate.expire(now), Some(soon));
-        assert_eq!(gate.expire(soon), Some(later));
+        assert!(matches!(gate.enter_or_queue(second, 2), Queued::TooMany(2)));
+        assert_eq!(gate.expire(first), Some(first + WAIT));
+        assert_eq!(gate.expire(first + WAIT), Some(second + WAIT));
         assert!(matches!(turn.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
-        assert_eq!(gate.expire(later), None);
-    }
-
-    #[test]
-    fn a_shortage_is_reported_once_until_it_was_seen_to() {
-        let gate: Gate<u8, ()> = Gate::new(4, 1);
-        assert!(matches!(gate.enter(), Entry::Entered { few: true, .. }));
-        assert!(matches!(gate.enter(), Entry::Entered { few: false, .. }));
-        assert_eq!(gate.missing(), 1);
-        assert!(matches!(gate.enter(), Entry::Entered { few: false, .. }), "somebody works on it");
-        gate.add_resting(1).unwrap();
-        assert_eq!(gate.missing(), 0);
-        assert!(matches!(gate.enter(), Entry::Entered { rested: Some(1), few: true }));
-        assert_eq!(gate.missing(), 0, "no place is left");
-    }
-
-    #[test]
-    fn a_sweep_leaves_as_many_as_wanted_unless_they_are_unfit() {
-        let gate: Gate<u8, ()> = Gate::new(4, 2);
-        for number in [1, 2, 3, 4] {
-            gate.add_resting(number).unwrap();
-        }
-        assert_eq!(gate.sweep(|number| *number == 3, |_| true), [3, 4]);
-        assert_eq!(gate.sweep(|_| false, |_| true), [0; 0]);
-        assert_eq!(gate.sweep(|_| true, |_| true), [2, 1]);
+        assert_eq!(gate.expire(second + WAIT), None);
     }
 }

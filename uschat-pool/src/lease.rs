@@ -11,8 +11,9 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Manager,
-    core::{Adapter, Core},
+    core::{Boxed, Core},
     gate::Given,
+    observe::Closed,
     upkeep::Request,
 };
 
@@ -32,7 +33,7 @@ impl<M: Manager> Lease<M> {
     /// Drops the connection instead of giving it back; the pool makes a new one when it needs it.
     pub fn discard(mut self) {
         if let Some(held) = self.held.take() {
-            held.discard();
+            held.discard(Closed::Discarded);
         }
     }
 
@@ -40,14 +41,10 @@ impl<M: Manager> Lease<M> {
     #[must_use = "use `discard` to drop the connection"]
     pub fn into_connection(mut self) -> M::Connection {
         let held = self.held.take().expect("only this, discard and drop, which end the lease, take it out");
-        let pooled = Object::take(held.object);
+        let pooled = Object::take(*held.object);
+        held.core.meters.closed(Closed::Taken);
         leave(&held.core);
         pooled.connection
-    }
-
-    /// When it was last given back, which is when it was handed to a caller that waited.
-    pub(crate) fn given_at(&self) -> Instant {
-        self.held().object.rests_since
     }
 
     fn held(&self) -> &Held<M> {
@@ -76,19 +73,20 @@ impl<M: Manager> Drop for Lease<M> {
             return;
         };
         // Should the manager panic, the connection goes and its place is kept.
-        let mut guarded = Guarded(Some(held));
-        let Some(held) = &guarded.0 else {
+        let mut guarded = Guarded { held: Some(held), otherwise: Closed::Broken };
+        let Some(held) = &guarded.held else {
             return;
         };
         if held.core.manager.is_broken(&held.object.connection) {
             drop(guarded);
         } else if held.core.manager.is_dirty(&held.object.connection) {
             let core = Arc::clone(&held.core);
+            guarded.otherwise = Closed::Unclean;
             if let Some(requests) = core.upkeep.requests(&core) {
                 // If it is not taken, it comes back and its drop discards the connection.
                 let _ = requests.try_send(Request::Clean(guarded));
             }
-        } else if let Some(held) = guarded.0.take() {
+        } else if let Some(held) = guarded.held.take() {
             held.give_back();
         }
     }
@@ -104,7 +102,7 @@ impl<M: Manager> fmt::Debug for Lease<M> {
 /// A connection and the place it takes. Must not be dropped as it is.
 struct Held<M: Manager> {
     core: Arc<Core<M>>,
-    object: Object<Adapter<M>>,
+    object: Boxed<M>,
 }
 
 impl<M: Manager> Held<M> {
@@ -114,9 +112,12 @@ impl<M: Manager> Held<M> {
         self.object.rests_since = now;
         while !self.object.is_over(now) {
             let Self { core, object } = self;
-            match core.gate.give(object) {
+            match core.gate.give(object, now) {
                 Given::Rests => return,
-                Given::Surplus(object) => return drop(Object::take(object)),
+                Given::Surplus(object) => {
+                    let why = if core.gate.is_closed() { Closed::Shutdown } else { Closed::Surplus };
+                    return core.close(object, why);
+                }
                 Given::Next(caller, object) => {
                     let Err(Turn::Lease(mut back)) =
                         caller.send(Turn::Lease(Lease { held: Some(Held { core, object }) }))
@@ -130,18 +131,18 @@ impl<M: Manager> Held<M> {
                 }
             }
         }
-        self.discard();
+        self.discard(Closed::Lifetime);
     }
 
-    fn discard(self) {
-        drop(Object::take(self.object));
+    fn discard(self, why: Closed) {
+        self.core.close(self.object, why);
         leave(&self.core);
     }
 }
 
 /// Passes the place of a connection that is gone to the next caller.
 fn leave<M: Manager>(core: &Arc<Core<M>>) {
-    while let Some(caller) = core.gate.leave() {
+    while let Some(caller) = core.gate.leave(Instant::now()) {
         match caller.send(Turn::Place(Place(Some(Arc::clone(core))))) {
             Err(Turn::Place(mut place)) => drop(place.0.take()),
             _ => return,
@@ -194,23 +195,26 @@ impl<'a, M: Manager> Entered<'a, M> {
 
     /// Checks a connection that has rested. The place comes back if it must not be lent, and the connection is dropped;
     /// so it is if the caller gives up.
-    pub(crate) async fn check(self, object: Object<Adapter<M>>) -> Result<Lease<M>, Self> {
+    pub(crate) async fn check(self, object: Boxed<M>) -> Result<Lease<M>, Self> {
         let core = self.0;
-        let mut guarded = Guarded(Some(self.hold(object)));
-        let fit = match &mut guarded.0 {
+        let mut guarded = Guarded { held: Some(self.hold(object)), otherwise: Closed::Unverified };
+        let verdict = match &mut guarded.held {
             Some(held) => core.check(&mut held.object).await,
-            None => false,
+            None => Ok(()),
         };
-        match guarded.0.take() {
-            Some(held) if fit => Ok(Lease { held: Some(held) }),
-            unfit => {
-                drop(unfit.map(|held| Object::take(held.object)));
-                Err(Entered(core))
+        match (guarded.held.take(), verdict) {
+            (Some(held), Ok(())) => Ok(Lease { held: Some(held) }),
+            (held, verdict) => {
+                let place = Entered(core);
+                if let (Some(held), Err(why)) = (held, verdict) {
+                    core.close(held.object, why);
+                }
+                Err(place)
             }
         }
     }
 
-    fn hold(self, object: Object<Adapter<M>>) -> Held<M> {
+    fn hold(self, object: Boxed<M>) -> Held<M> {
         let core = Arc::clone(self.0);
         std::mem::forget(self);
         Held { core, object }
@@ -226,15 +230,15 @@ impl<M: Manager> Drop for Entered<'_, M> {
 /// A new connection on its way to whoever needs it first; rests when it is dropped.
 pub(crate) struct Fresh<M: Manager> {
     core: Arc<Core<M>>,
-    object: Option<Object<Adapter<M>>>,
+    object: Option<Boxed<M>>,
 }
 
 impl<M: Manager> Fresh<M> {
-    pub(crate) fn new(core: &Arc<Core<M>>, object: Object<Adapter<M>>) -> Self {
+    pub(crate) fn new(core: &Arc<Core<M>>, object: Boxed<M>) -> Self {
         Self { core: Arc::clone(core), object: Some(object) }
     }
 
-    fn take(mut self) -> Object<Adapter<M>> {
+    fn take(mut self) -> Boxed<M> {
         self.object.take().expect("only this and drop, which end it, take it out")
     }
 }
@@ -244,23 +248,27 @@ impl<M: Manager> Drop for Fresh<M> {
         if let Some(object) = self.object.take()
             && let Err(object) = self.core.gate.add_resting(object)
         {
-            drop(Object::take(object));
+            self.core.close(object, Closed::Shutdown);
         }
     }
 }
 
 /// A connection in the middle of something that makes it fit. Dropped before that has ended (its caller gives up, its
 /// runtime shuts down), the connection is dropped too.
-pub(crate) struct Guarded<M: Manager>(Option<Held<M>>);
+pub(crate) struct Guarded<M: Manager> {
+    held: Option<Held<M>>,
+    /// Why it is dropped then.
+    otherwise: Closed,
+}
 
 impl<M: Manager> Guarded<M> {
     /// Cleans the connection and gives it back.
     pub(crate) async fn clean(mut self) {
-        let Some(held) = &mut self.0 else {
+        let Some(held) = &mut self.held else {
             return;
         };
         if held.core.clean(&mut held.object.connection).await
-            && let Some(held) = self.0.take()
+            && let Some(held) = self.held.take()
         {
             held.give_back();
         }
@@ -269,8 +277,8 @@ impl<M: Manager> Guarded<M> {
 
 impl<M: Manager> Drop for Guarded<M> {
     fn drop(&mut self) {
-        if let Some(held) = self.0.take() {
-            held.discard();
+        if let Some(held) = self.held.take() {
+            held.discard(self.otherwise);
         }
     }
 }

@@ -69,13 +69,35 @@
 //! None by default.
 //!
 //! - `grpc`: `grpc::GrpcManager` for tonic channels; re-exports tonic.
-//! - `metrics`: what happens in the pools, through the `metrics` facade. Install the recorder before the pools are built.
-//!   The histogram `uschat_pool_step_seconds` (labels `pool`; `step`: `wait`, `connect`, `verify`; `outcome`: `ok`,
-//!   `failed`) counts only what took time; the gauge `uschat_pool_connections` (labels `pool`; `state`: `idle`, `in_use`,
-//!   `waiting`, of a [`Shared`] `live`, `in_flight`, `waiting`) is set whenever a snapshot is taken.
+//! - `metrics`: what happens in the pools, through the `metrics` facade; see below.
 //! - `redis`: `redis::RedisManager` for connections to Redis and Redis Cluster, TLS included; re-exports redis.
 //! - `sql`: `sql::SqlManager` for every sqlx database; re-exports sqlx. The application picks the
 //!   database by sqlx' own features.
+//!
+//! # What they show
+//!
+//! [`Pool::snapshot`] and [`Shared::snapshot`] show what there is at this moment, for a health page: they serialize to
+//! JSON. In the log (`tracing`), connecting, verifying and cleaning run in spans of level debug, named `connect`, `verify` and
+//! `clean`, whose field `pool` is the pool's name, so that whatever a driver logs meanwhile tells whose connection it was.
+//!
+//! With the feature `metrics`, and a recorder that is installed before the pools are built, each has these, all with the
+//! label `pool`:
+//!
+//! | metric | further labels | counts |
+//! |---|---|---|
+//! | histogram `uschat_pool_step_seconds` | `step`: `wait`, `connect`, `verify`, `clean`; `outcome`: `ok`, `failed`, `timeout` | what took time; a caller that got a connection at once leaves no trace |
+//! | counter `uschat_pool_refused_total` | `reason`: `exhausted` (too many wait), `backing_off`, `full` (`wait` is zero) | callers turned away, which took none |
+//! | counter `uschat_pool_closed_total` | `reason`, see below | connections that left |
+//! | gauge `uschat_pool_breaker` | | 0 closed, 1 half-open, 2 open, as in [`BreakerState`] |
+//! | gauge `uschat_pool_connections` | `state`: `idle`, `in_use`, `waiting`; of a [`Shared`] `live`, `in_flight`, `waiting` | as of the last snapshot |
+//! | gauge `uschat_pool_max_connections` | | as of the last snapshot |
+//!
+//! Connections leave because they are `broken`, at the end of their `lifetime`, after being `idle` for too long,
+//! `unverified` (the verification failed or was given up), `unclean` (the cleaning was), `surplus` (after a resize),
+//! `discarded` or `taken` by their user, or at the pool's `shutdown`.
+//!
+//! Waits that ended well are recorded in batches: when 32 are together, when a snapshot is taken, and at the latest as long
+//! after their caller came as it would have waited.
 
 mod attempt;
 mod breaker;
@@ -96,6 +118,7 @@ pub mod redis;
 mod retry;
 mod shared;
 mod slot;
+mod snapshot;
 #[cfg(feature = "sql")]
 pub mod sql;
 mod upkeep;
@@ -106,6 +129,7 @@ pub use config::{ConfigError, PoolConfig, SharedConfig};
 pub use error::{FailedStep, PoolError};
 pub use lease::Lease;
 pub use manager::Manager;
-pub use pool::{Pool, Snapshot};
+pub use pool::Pool;
 pub use retry::{CallError, CallFailure, Repeat, Retry};
-pub use shared::{Handle, Shared, SharedSnapshot};
+pub use shared::{Handle, Shared};
+pub use snapshot::{BreakerState, SharedSnapshot, Snapshot};

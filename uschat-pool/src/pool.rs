@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-use deadpool::managed::{self, Object};
+use deadpool::managed;
 use tokio::{
     runtime::Handle,
     time::{Instant, timeout},
 };
 
 use crate::{
-    ConfigError, Lease, Manager, PoolConfig, PoolError, config,
-    core::{Adapter, Core},
+    ConfigError, Lease, Manager, PoolConfig, PoolError, Snapshot, config,
+    core::{Adapter, Boxed, Core},
     gate::{Entry, Gate, Queued},
     lease::{Entered, Turn, hand_place},
-    observe::{Step, counts},
+    observe::{Closed, Outcome, Step},
 };
 
 /// Lends connections that one user needs for itself: SQL, transactions, blocking commands.
@@ -36,7 +36,7 @@ struct Inner<M: Manager> {
 }
 
 impl<M: Manager> Pool<M> {
-    /// Builds a pool without connecting. `name` says in logs and snapshots whose pool it is.
+    /// Builds a pool without connecting. `name` says in logs, metrics and snapshots whose pool it is.
     ///
     /// # Errors
     /// Names the value of `config` that is out of range.
@@ -130,9 +130,9 @@ impl<M: Manager> Pool<M> {
         if size > core.gate.places() {
             managed.resize(size);
         }
-        let (surplus, callers) = core.gate.resize(size);
+        let (surplus, callers) = core.gate.resize(size, Instant::now());
         for object in surplus {
-            drop(Object::take(object));
+            core.close(object, Closed::Surplus);
         }
         for caller in callers {
             hand_place(core, caller);
@@ -159,9 +159,12 @@ impl<M: Manager> Pool<M> {
             idle,
             in_use: size.saturating_sub(idle),
             waiting: core.gate.waiting(),
+            connected_total: core.meters.connected_total(),
+            closed_total: core.meters.closed_total(),
+            breaker: core.breaker.shown(),
         };
-        let Snapshot { name, idle, in_use, waiting, .. } = &snapshot;
-        counts(name, [("idle", *idle), ("in_use", *in_use), ("waiting", *waiting)]);
+        core.gate.record_waits();
+        core.meters.counts(snapshot.max_size, [idle, snapshot.in_use, snapshot.waiting]);
         snapshot
     }
 }
@@ -181,7 +184,7 @@ impl<M: Manager> fmt::Debug for Pool<M> {
 impl<M: Manager> Inner<M> {
     fn close(&self) {
         for object in self.core.gate.close() {
-            drop(Object::take(object));
+            self.core.close(object, Closed::Shutdown);
         }
         self.managed.close();
         self.core.upkeep.look();
@@ -196,25 +199,7 @@ impl<M: Manager> Drop for Inner<M> {
     }
 }
 
-/// What a [`Pool`] holds at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Snapshot {
-    /// The pool's name.
-    pub name: Box<str>,
-    /// Most connections that may exist.
-    pub max_size: usize,
-    /// Connections that exist, idle or not.
-    pub size: usize,
-    /// Connections ready to be lent.
-    pub idle: usize,
-    /// Connections that are lent, being verified or being cleaned.
-    pub in_use: usize,
-    /// Callers that found no free place when they came and have no lease yet.
-    pub waiting: usize,
-}
-
-type Rested<M> = Option<Object<Adapter<M>>>;
+type Rested<M> = Option<Boxed<M>>;
 
 fn entered<M: Manager>(core: &Arc<Core<M>>, rested: Rested<M>, few: bool) -> (Entered<'_, M>, Rested<M>) {
     let place = Entered(core);
@@ -231,20 +216,24 @@ enum Waited<'a, M: Manager> {
 
 /// Queues until somebody leaves.
 async fn wait<M: Manager>(core: &Arc<Core<M>>) -> Result<Waited<'_, M>, PoolError<M::Error>> {
+    let refused = |error| {
+        core.meters.refused(&error);
+        Err(error)
+    };
     let after = core.config.wait;
     if after.is_zero() {
-        return Err(PoolError::Wait { after });
+        return refused(PoolError::Wait { after });
     }
     let max = core.config.max_waiters;
     let start = Instant::now();
     loop {
-        let (turn, unwatched) = match core.gate.enter_or_queue(start + after, max) {
+        let (turn, unwatched) = match core.gate.enter_or_queue(start, max) {
             Queued::Now(Entry::Entered { rested, few }) => {
                 let (place, rested) = entered(core, rested, few);
                 return Ok(Waited::Entered(place, rested));
             }
             Queued::Now(Entry::Full | Entry::Closed) => return Err(PoolError::Closed),
-            Queued::TooMany(waiting) => return Err(PoolError::Exhausted { waiting, max }),
+            Queued::TooMany(waiting) => return refused(PoolError::Exhausted { waiting, max }),
             Queued::Waiting { turn, unwatched } => (turn, unwatched),
         };
         if unwatched {
@@ -253,20 +242,18 @@ async fn wait<M: Manager>(core: &Arc<Core<M>>) -> Result<Waited<'_, M>, PoolErro
         let giving_up = GivingUp(&core.gate);
         let turn = turn.await;
         std::mem::forget(giving_up);
+        // Waits that were worth it are recorded by whoever ended them.
         match turn {
-            Ok(Turn::Lease(lease)) => {
-                // The time of the hand-over is known already.
-                core.meters.record(Step::Wait, true, lease.given_at().duration_since(start));
-                return Ok(Waited::Lease(lease));
-            }
-            Ok(Turn::Place(place)) => {
-                core.meters.record(Step::Wait, true, start.elapsed());
-                return Ok(Waited::Entered(place.arrive(core), core.gate.take_resting()));
-            }
+            Ok(Turn::Lease(lease)) => return Ok(Waited::Lease(lease)),
+            Ok(Turn::Place(place)) => return Ok(Waited::Entered(place.arrive(core), core.gate.take_resting())),
             Ok(Turn::Unwatched) => {}
+            Err(_) if core.gate.is_closed() => {
+                core.meters.record(Step::Wait, Outcome::Failed, start.elapsed());
+                return Err(PoolError::Closed);
+            }
             Err(_) => {
-                core.meters.record(Step::Wait, false, start.elapsed());
-                return Err(if core.gate.is_closed() { PoolError::Closed } else { PoolError::Wait { after } });
+                core.meters.record(Step::Wait, Outcome::Timeout, start.elapsed());
+                return Err(PoolError::Wait { after });
             }
         }
     }

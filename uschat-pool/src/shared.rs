@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
-    ConfigError, Manager, PoolError, SharedConfig,
+    ConfigError, Manager, PoolError, SharedConfig, SharedSnapshot,
     attempt::attempt,
     breaker::{Admission, Breaker},
-    observe::{Meters, Step, counts},
+    observe::{Meters, Outcome, Step},
     slot::{Lent, Look, Slot, User},
     waiters::Waiters,
 };
@@ -37,7 +37,7 @@ struct Inner<M: Manager> {
     slots: Box<[Arc<Slot<M::Connection>>]>,
     waiters: Waiters,
     breaker: Breaker,
-    meters: Meters,
+    meters: Arc<Meters>,
     closed: CancellationToken,
 }
 
@@ -49,13 +49,14 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
     pub fn new(name: impl Into<Box<str>>, manager: M, config: SharedConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         let name = name.into();
+        let meters = Arc::new(Meters::of_shared(&name));
         let inner = Inner {
-            meters: Meters::new(&name),
             name,
             manager,
-            slots: (0..config.size).map(|_| Arc::new(Slot::new())).collect(),
+            slots: (0..config.size).map(|_| Arc::new(Slot::new(Arc::clone(&meters)))).collect(),
             waiters: Waiters::new(config.max_waiters),
-            breaker: Breaker::new(config.backoff, config.max_backoff, config.create),
+            breaker: Breaker::new(config.backoff, config.max_backoff, config.create, meters.breaker()),
+            meters,
             closed: CancellationToken::new(),
             config,
         };
@@ -79,7 +80,11 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
             return Ok(Handle { lent });
         }
         match self.inner.closed.run_until_cancelled(self.inner.find_or_connect()).await {
-            Some(outcome) => outcome.map(|lent| Handle { lent }),
+            Some(Ok(lent)) => Ok(Handle { lent }),
+            Some(Err(error)) => {
+                self.inner.meters.refused(&error);
+                Err(error)
+            }
             None => Err(PoolError::Closed),
         }
     }
@@ -100,16 +105,18 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
     /// Counts at this moment, for health pages and logs.
     #[must_use]
     pub fn snapshot(&self) -> SharedSnapshot {
-        let slots = &self.inner.slots;
+        let Inner { name, slots, waiters, breaker, meters, .. } = &*self.inner;
         let snapshot = SharedSnapshot {
-            name: self.inner.name.clone(),
+            name: name.clone(),
             size: slots.len(),
             live: slots.iter().filter(|slot| slot.is_live()).count(),
             in_flight: slots.iter().map(|slot| slot.load()).sum(),
-            waiting: self.inner.waiters.count(),
+            waiting: waiters.count(),
+            connected_total: meters.connected_total(),
+            closed_total: meters.closed_total(),
+            breaker: breaker.shown(),
         };
-        let SharedSnapshot { name, live, in_flight, waiting, .. } = &snapshot;
-        counts(name, [("live", *live), ("in_flight", *in_flight), ("waiting", *waiting)]);
+        meters.counts(snapshot.size, [snapshot.live, snapshot.in_flight, snapshot.waiting]);
         snapshot
     }
 }
@@ -158,7 +165,7 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
         let after = self.config.wait;
         let start = Instant::now();
         let gate = timeout(after, slot.gate.lock()).await;
-        self.meters.record(Step::Wait, gate.is_ok(), start.elapsed());
+        self.meters.record(Step::Wait, if gate.is_ok() { Outcome::Ok } else { Outcome::Timeout }, start.elapsed());
         let _gate = gate.map_err(|_| PoolError::Wait { after })?;
         drop(waiter);
         self.lend_or_connect(slot, user).await
@@ -182,7 +189,7 @@ impl<M: Manager<Connection: Clone>> Inner<M> {
 
     async fn connect(&self) -> Result<M::Connection, PoolError<M::Error>> {
         let _probe = (self.breaker.admit()? == Admission::Probe).then(|| Probe(&self.breaker));
-        let outcome = attempt(&self.manager, self.config.create, &self.breaker, &self.meters).await;
+        let outcome = attempt(&self.name, &self.manager, self.config.create, &self.breaker, &self.meters).await;
         if let Err(error) = &outcome {
             // Most callers meanwhile use another connection, or are told no more than that a pause is on. What a peer says may
             // hold line breaks, and a log line is one.
@@ -252,20 +259,4 @@ impl<M: Manager> fmt::Debug for Handle<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").finish_non_exhaustive()
     }
-}
-
-/// What a [`Shared`] holds at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SharedSnapshot {
-    /// The set's name.
-    pub name: Box<str>,
-    /// Most connections it makes.
-    pub size: usize,
-    /// Connections that exist and were not reported broken.
-    pub live: usize,
-    /// Handles in use, and callers that connect or wait for a connect.
-    pub in_flight: usize,
-    /// Callers that wait for a connect another caller makes.
-    pub waiting: usize,
 }

@@ -5,8 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use crate::observe::{Closed, Meters};
+
 pub(crate) struct Slot<C> {
     users: AtomicUsize,
+    meters: Arc<Meters>,
     state: Mutex<State<C>>,
     /// Held by the caller that connects this slot; others queue here for its outcome. A caller that
     /// gives up releases it, and the next in the queue connects in its place.
@@ -36,9 +39,9 @@ pub(crate) struct Lent<C> {
 }
 
 impl<C> Slot<C> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(meters: Arc<Meters>) -> Self {
         let state = State { live: None, generation: 0, closed: false };
-        Self { users: AtomicUsize::new(0), state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
+        Self { users: AtomicUsize::new(0), meters, state: Mutex::new(state), gate: tokio::sync::Mutex::new(()) }
     }
 
     /// Handles in use and callers that wait for this slot.
@@ -56,7 +59,7 @@ impl<C> Slot<C> {
         // Dropped only after the lock is free: the drop is foreign code.
         let removed = if state.generation == generation { state.live.take() } else { None };
         drop(state);
-        drop(removed);
+        self.count(removed, Closed::Broken);
     }
 
     pub(crate) fn close(&self) {
@@ -64,7 +67,13 @@ impl<C> Slot<C> {
         state.closed = true;
         let removed = state.live.take();
         drop(state);
-        drop(removed);
+        self.count(removed, Closed::Shutdown);
+    }
+
+    fn count(&self, removed: Option<C>, why: Closed) {
+        if removed.is_some() {
+            self.meters.closed(why);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State<C>> {
@@ -86,7 +95,7 @@ impl<C: Clone> Slot<C> {
             }
             let removed = state.live.take();
             drop(state);
-            drop(removed);
+            self.count(removed, Closed::Broken);
             return Look::Vacant;
         }
         Look::Vacant
@@ -96,6 +105,7 @@ impl<C: Clone> Slot<C> {
     pub(crate) fn install(&self, connection: C, user: User<C>) -> Option<Lent<C>> {
         let mut state = self.state();
         if state.closed {
+            self.meters.closed(Closed::Shutdown);
             return None;
         }
         state.generation += 1;
@@ -126,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_late_report_about_an_old_connection_changes_nothing() {
-        let slot = Arc::new(Slot::new());
+        let slot = Arc::new(Slot::new(Arc::new(Meters::of_shared("test"))));
         let old = slot.install("old", User::new(&slot)).unwrap();
         slot.remove(old.generation);
         let _new = slot.install("new", User::new(&slot)).unwrap();

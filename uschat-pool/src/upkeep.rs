@@ -207,7 +207,7 @@ impl<M: Manager> Task<M> {
             // come get only what is left.
             let at_once = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
             match managed.timeout_get(&at_once).await {
-                Ok(object) => Ok(Fresh::new(&core, object)),
+                Ok(object) => Ok(Fresh::new(&core, Box::new(object))),
                 Err(managed::PoolError::Backend(error)) => Err(error),
                 Err(managed::PoolError::Timeout(_)) => Err(PoolError::Wait { after: core.config.wait }),
                 Err(_) => Err(PoolError::Closed),

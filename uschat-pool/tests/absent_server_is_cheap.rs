@@ -96,3 +96,21 @@ async fn idle_connections_are_lent_while_no_new_one_can_be_made() {
     }
     assert_eq!(fake.connects(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_is_found_within_half_a_second_of_its_return() {
+    let fake = Fake::new();
+    fake.on_connect(Peer::Refuses);
+    let pool = fake.pool(PoolConfig::default());
+    let tick = Duration::from_millis(1);
+    for _ in 0..60_000 {
+        let _ = pool.get().await.unwrap_err();
+        advance(tick).await;
+    }
+    fake.on_connect(Peer::Answers);
+    let back_at = Instant::now();
+    while pool.get().await.is_err() {
+        advance(tick).await;
+    }
+    assert!(back_at.elapsed() <= Duration::from_millis(501), "{:?}", back_at.elapsed());
+}

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use metrics::gauge;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 use uschat_server::{
@@ -117,17 +116,11 @@ impl Storage {
         }
     }
 
-    /// Shows the connections to what stands behind the process as metrics.
+    /// Has the metrics show the connections as they are now: a pool sets its gauges when a snapshot is taken.
     pub(super) fn observe_pools(&self) {
-        let mysql = self.mysql.iter().flat_map(|mysql| mysql.snapshot());
-        let sqlite = self.sqlite.iter().flat_map(|sqlite| sqlite.snapshot());
-        for pool in mysql.chain(sqlite) {
-            observe(&pool.name, pool.idle, pool.in_use, pool.waiting);
-        }
-        if let Some(redis) = &self.redis {
-            let pool = redis.snapshot();
-            observe(&pool.name, pool.live, pool.in_flight, pool.waiting);
-        }
+        let _ = self.mysql.as_ref().map(|mysql| mysql.snapshot());
+        let _ = self.sqlite.as_ref().map(|sqlite| sqlite.snapshot());
+        let _ = self.redis.as_ref().map(|redis| redis.snapshot());
     }
 
     /// Commits what was handed over and closes the files.
@@ -182,17 +175,6 @@ pub(crate) fn open_error(key: &str, error: &dyn Error) -> StartError {
         Some((problem, remedy)) => StartError::new(key, problem, remedy),
         None => StartError::new(key, text, "correct the URL or start that server"),
     }
-}
-
-fn observe(pool: &str, idle: usize, in_use: usize, waiting: usize) {
-    let pool = pool.to_owned();
-    #[allow(clippy::cast_precision_loss, reason = "no pool is that large")]
-    let set = |state: &'static str, count: usize| {
-        gauge!("uschat_pool_connections", "pool" => pool.clone(), "state" => state).set(count as f64);
-    };
-    set("idle", idle);
-    set("in_use", in_use);
-    set("waiting", waiting);
 }
 
 /// Makes the data directory and keeps every other process away from the data.

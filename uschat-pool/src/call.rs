@@ -74,8 +74,10 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
         let mut attempts = retry.attempts();
         loop {
             let attempt = async {
-                let handle = self.handle().await.map_err(CallError::Pool)?;
+                let mut handle = self.handle().await.map_err(CallError::Pool)?;
+                handle.set_unanswered(true);
                 let outcome = call(M::Connection::clone(&handle)).await;
+                handle.set_unanswered(false);
                 if outcome.as_ref().is_err_and(CallFailure::is_connection_lost) {
                     handle.broken();
                 }

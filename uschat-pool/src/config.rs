@@ -114,21 +114,32 @@ impl PoolConfig {
 pub struct SharedConfig {
     /// Most connections that exist at one time. Default 4, from 1 to 4,096.
     pub size: usize,
-    /// How long a caller waits for a connect that another caller is making. Key `wait_ms`, default
+    /// How long a caller waits, if no connection is live, for a connect that was ordered before. Key `wait_ms`, default
     /// 2 s, up to a day; zero means that nobody waits.
     #[serde(rename = "wait_ms", with = "milliseconds")]
     pub wait: Duration,
     /// How long one connect may take. Key `create_ms`, default 2 s, from 1 ms to a day.
     #[serde(rename = "create_ms", with = "milliseconds")]
     pub create: Duration,
+    /// How long verifying a connection may take before it is given up and replaced. Key `recycle_ms`, default 1 s, from
+    /// 1 ms to a day.
+    #[serde(rename = "recycle_ms", with = "milliseconds")]
+    pub recycle: Duration,
+    /// A connection is verified if no handle of it has come back for this long though some were out. So a peer that has
+    /// fallen silent is noticed after up to one and a half times this and one `recycle`, even if nobody reports it. A
+    /// handle that is dropped has come back, except that of a [`call`](crate::Shared::call) that was cut off. A stream that
+    /// goes on for longer than this costs one verification each time. Key `stall_after_ms`, default 5 s, up to a day; zero
+    /// means never.
+    #[serde(rename = "stall_after_ms", with = "milliseconds")]
+    pub stall_after: Duration,
     /// Most callers that wait at one time; the next one is refused. Default 1,024, up to 1,000,000.
     pub max_waiters: usize,
     /// Pause after a first failed connect; it doubles with every further failure. Each pause is a
     /// random time between half and all of that. Key `backoff_ms`, default 100 ms, from 1 ms to a day.
     #[serde(rename = "backoff_ms", with = "milliseconds")]
     pub backoff: Duration,
-    /// Where the doubling ends. One attempt in each pause costs the peer next to nothing, and a peer that is back is noticed
-    /// within this. Key `max_backoff_ms`, default 500 ms, from 1 ms to a day.
+    /// Where the doubling ends. Key `max_backoff_ms`, default 500 ms, from 1 ms to a day. A server that returns is noticed
+    /// after this at the latest; one attempt for each pause is all that it costs until then.
     #[serde(rename = "max_backoff_ms", with = "milliseconds")]
     pub max_backoff: Duration,
 }
@@ -139,6 +150,8 @@ impl Default for SharedConfig {
             size: 4,
             wait: Duration::from_secs(2),
             create: Duration::from_secs(2),
+            recycle: Duration::from_secs(1),
+            stall_after: Duration::from_secs(5),
             max_waiters: 1_024,
             backoff: Duration::from_millis(100),
             max_backoff: Duration::from_millis(500),
@@ -147,6 +160,13 @@ impl Default for SharedConfig {
 }
 
 impl SharedConfig {
+    /// The defaults with one connection: for protocols that send many calls in one write and answer in order, such as
+    /// Redis'. A second connection halves those writes and serves fewer calls in the same time.
+    #[must_use]
+    pub fn pipelined() -> Self {
+        Self { size: 1, ..Self::default() }
+    }
+
     /// Checks every value against its range.
     ///
     /// # Errors
@@ -155,6 +175,8 @@ impl SharedConfig {
         size(self.size)?;
         time("wait_ms", self.wait, 0, DAY)?;
         time("create_ms", self.create, 1, DAY)?;
+        time("recycle_ms", self.recycle, 1, DAY)?;
+        time("stall_after_ms", self.stall_after, 0, DAY)?;
         count("max_waiters", self.max_waiters, 0, MOST_WAITERS)?;
         time("backoff_ms", self.backoff, 1, DAY)?;
         time("max_backoff_ms", self.max_backoff, 1, DAY)

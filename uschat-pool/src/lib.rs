@@ -7,7 +7,7 @@
 //!   if they were idle for a while, broken ones are replaced, and what a user left open is cleaned up
 //!   before the next one gets it.
 //! - [`Shared`] hands out **clones** of a few connections that multiplex (gRPC, Redis), the least loaded first.
-//!   Broken ones are replaced.
+//!   Broken and stalled ones are replaced while callers use the others.
 //!
 //! Both ask a peer that cannot be connected to at growing intervals, with one attempt each; callers in
 //! between who need a new connection fail at once.
@@ -60,7 +60,7 @@
 //! A [`Pool`] has one task in the background, which ends with the pool's last clone: it connects, cleans,
 //! keeps as many connections idle as wanted and no longer than allowed, and turns away callers that
 //! have waited long enough. It runs on the runtime on which the pool was built or first used; keep that one
-//! running. A [`Shared`] has none: a connection that has died is noticed when it is about to be handed out.
+//! running. So has a [`Shared`], from its first connect: it connects, and replaces what broke or stalled.
 //!
 //! Both pools need a tokio runtime with its timer enabled.
 //!
@@ -117,12 +117,10 @@ mod pool;
 pub mod redis;
 mod retry;
 mod shared;
-mod slot;
 mod snapshot;
 #[cfg(feature = "sql")]
 pub mod sql;
 mod upkeep;
-mod waiters;
 
 pub use call::Loan;
 pub use config::{ConfigError, PoolConfig, SharedConfig};

@@ -84,7 +84,7 @@ impl RedisConfig {
 /// Connects to one Redis server, or to a Redis Cluster.
 ///
 /// A connection counts as connected when the server has let us in and answered a `PING`. One that was lost, or that left a
-/// command unanswered for the whole deadline, is broken and replaced by the next caller without being reported; that of a
+/// command unanswered for the whole deadline, is broken and replaced without being reported; that of a
 /// cluster reconnects to single nodes by itself and is replaced at most every 5 s.
 ///
 /// ```no_run
@@ -92,7 +92,7 @@ impl RedisConfig {
 /// use uschat_pool::{Shared, SharedConfig, redis::{RedisConfig, RedisManager, redis}};
 ///
 /// let manager = RedisManager::new("redis://127.0.0.1:6379/0", &RedisConfig::default())?;
-/// let state = Shared::new("state", manager, SharedConfig::default())?;
+/// let state = Shared::new("state", manager, SharedConfig::pipelined())?;
 /// let mut handle = state.handle().await?;
 /// let token: Option<String> = redis::cmd("GET").arg("utoken_1001").query_async(&mut *handle).await?;
 /// # Ok(()) }

@@ -4,41 +4,38 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tokio::time::timeout;
 
-use crate::{
-    ConfigError, Manager, PoolError, SharedConfig, SharedSnapshot,
-    attempt::attempt,
-    breaker::{Admission, Breaker},
-    observe::{Meters, Outcome, Step},
-    slot::{Lent, Look, Slot, User},
-    waiters::Waiters,
-};
+use self::{core::Core, roster::Tally};
+use crate::{ConfigError, Manager, PoolError, SharedConfig, SharedSnapshot, observe::Closed};
+
+mod core;
+mod roster;
+mod upkeep;
+mod waiters;
 
 /// Hands out clones of connections that multiplex: gRPC channels, pipelined Redis connections.
 ///
-/// A caller gets the connection that has the fewest handles in use. Connections are made when a call
-/// finds none less loaded, up to [`SharedConfig::size`], and stay. One that is broken is replaced by the
-/// next caller that meets its place. While the peer cannot be connected to, calls use the connections that are left;
-/// if there are none they fail at once, except for one after each pause, which tries again. Clones are the same set
-/// of connections.
+/// A caller gets the connection that has the fewest handles in use, and waits only if none is live. Connections are made
+/// one after another in the background: the first when somebody needs it, one more, up to [`SharedConfig::size`], when the
+/// least loaded one is in use already, and one for each that was lost. They stay.
+///
+/// A connection is replaced when its manager or a [user](Handle::broken) says that it is broken, or when nothing has come
+/// back from it for a while and it does not pass a verification, see [`SharedConfig::stall_after`]. Handles of it stay with
+/// their users.
+///
+/// While the peer cannot be connected to, calls use the connections that are left; if there are none they fail at once,
+/// except for one after each pause, which tries again. Clones are the same set of connections.
 pub struct Shared<M: Manager> {
     inner: Arc<Inner<M>>,
 }
 
+/// What all clones of a set share. Handles do not hold it, so that it ends with the last clone.
 struct Inner<M: Manager> {
-    name: Box<str>,
-    manager: M,
-    config: SharedConfig,
-    slots: Box<[Arc<Slot<M::Connection>>]>,
-    waiters: Waiters,
-    breaker: Breaker,
-    meters: Arc<Meters>,
-    closed: CancellationToken,
+    core: Arc<Core<M>>,
 }
 
 impl<M: Manager<Connection: Clone>> Shared<M> {
@@ -48,168 +45,81 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
     /// Names the value of `config` that is out of range.
     pub fn new(name: impl Into<Box<str>>, manager: M, config: SharedConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        let name = name.into();
-        let meters = Arc::new(Meters::of_shared(&name));
-        let inner = Inner {
-            name,
-            manager,
-            slots: (0..config.size).map(|_| Arc::new(Slot::new(Arc::clone(&meters)))).collect(),
-            waiters: Waiters::new(config.max_waiters),
-            breaker: Breaker::new(config.backoff, config.max_backoff, config.create, meters.breaker()),
-            meters,
-            closed: CancellationToken::new(),
-            config,
-        };
-        Ok(Self { inner: Arc::new(inner) })
+        let core = Arc::new(Core::new(name.into(), manager, config));
+        Ok(Self { inner: Arc::new(Inner { core }) })
     }
 
     /// Hands out a clone of the least loaded connection.
     ///
-    /// Returns at once if that one is live. If its place is empty, this caller connects it (one caller
-    /// at a time does), and others use a live connection or, if there is none, wait for the outcome.
-    /// Takes at most [`wait`](SharedConfig::wait) and one [`create`](SharedConfig::create).
+    /// Returns at once if any connection is live. If none is, the first caller orders a connect, and the others wait for
+    /// its outcome. Takes at most [`wait`](SharedConfig::wait) and one [`create`](SharedConfig::create).
     ///
-    /// Cancel safe: if the caller that connects gives up, one of those waiting connects instead.
+    /// Cancel safe: a connect goes on when the caller that ordered it gives up, and serves the next.
     ///
     /// # Errors
-    /// Names the step that failed, see [`PoolError`]; only if no other connection is live.
+    /// Names the step that failed, see [`PoolError`]; only if no connection is live.
+    ///
+    /// # Panics
+    /// If no connection is live and the caller is not on a tokio runtime with its timer enabled.
     pub async fn handle(&self) -> Result<Handle<M>, PoolError<M::Error>> {
-        if let Some(slot) = self.inner.slots.iter().min_by_key(|slot| slot.load())
-            && let Look::Live(lent) = self.inner.look(slot)
-        {
-            return Ok(Handle { lent });
-        }
-        match self.inner.closed.run_until_cancelled(self.inner.find_or_connect()).await {
-            Some(Ok(lent)) => Ok(Handle { lent }),
-            Some(Err(error)) => {
-                self.inner.meters.refused(&error);
-                Err(error)
-            }
-            None => Err(PoolError::Closed),
+        match self.inner.core.pick() {
+            Some(handle) => Ok(handle),
+            None => self.inner.core.wait().await.inspect_err(|error| self.inner.core.meters.refused(error)),
         }
     }
 
     /// Closes the set: its connections are dropped as soon as the handles in use are, and every waiting
     /// or later caller gets [`PoolError::Closed`].
     pub fn close(&self) {
-        self.inner.closed.cancel();
-        for slot in &self.inner.slots {
-            slot.close();
+        self.inner.core.close();
+    }
+
+    /// Closes the set and waits until the last handle was dropped, for at most `within`. Returns how many were not.
+    ///
+    /// Cancel safe; the set stays closed.
+    ///
+    /// # Panics
+    /// If handles are out and the caller is not on a tokio runtime with its timer enabled.
+    pub async fn drain(&self, within: Duration) -> usize {
+        self.close();
+        let core = &self.inner.core;
+        if core.roster().handles() > 0 {
+            // Whether it came in time shows in the count.
+            let _ = timeout(within, core.no_handles()).await;
         }
+        core.roster().handles()
     }
 
     pub(crate) fn manager(&self) -> &M {
-        &self.inner.manager
+        &self.inner.core.manager
     }
 
     /// Counts at this moment, for health pages and logs.
     #[must_use]
     pub fn snapshot(&self) -> SharedSnapshot {
-        let Inner { name, slots, waiters, breaker, meters, .. } = &*self.inner;
+        let core = &self.inner.core;
+        let (live, in_flight) = core.counts();
         let snapshot = SharedSnapshot {
-            name: name.clone(),
-            size: slots.len(),
-            live: slots.iter().filter(|slot| slot.is_live()).count(),
-            in_flight: slots.iter().map(|slot| slot.load()).sum(),
-            waiting: waiters.count(),
-            connected_total: meters.connected_total(),
-            closed_total: meters.closed_total(),
-            breaker: breaker.shown(),
+            name: core.name.clone(),
+            size: core.config.size,
+            live,
+            in_flight,
+            waiting: core.waiters.count(),
+            connected_total: core.meters.connected_total(),
+            closed_total: core.meters.closed_total(),
+            breaker: core.breaker.shown(),
         };
-        meters.counts(snapshot.size, [snapshot.live, snapshot.in_flight, snapshot.waiting]);
+        let SharedSnapshot { size, live, in_flight, waiting, .. } = snapshot;
+        core.meters.counts(size, [live, in_flight, waiting]);
         snapshot
     }
 }
 
-impl<M: Manager<Connection: Clone>> Inner<M> {
-    fn look(&self, slot: &Arc<Slot<M::Connection>>) -> Look<M::Connection> {
-        slot.look(|connection| self.manager.is_broken(connection))
-    }
-
-    /// Goes through the slots, least loaded first: the first that is live, or empty and nobody's, ends
-    /// the search. At most one connect and one wait, whatever the number of slots.
-    async fn find_or_connect(&self) -> Result<Lent<M::Connection>, PoolError<M::Error>> {
-        let mut by_load: Vec<_> = self.slots.iter().collect();
-        by_load.sort_by_cached_key(|slot| slot.load());
-        let (mut failed, mut connecting) = (None, None);
-        for slot in by_load {
-            match self.look(slot) {
-                Look::Live(lent) => return Ok(lent),
-                Look::Closed => return Err(PoolError::Closed),
-                Look::Vacant if failed.is_some() => {}
-                Look::Vacant => match slot.gate.try_lock() {
-                    Ok(_gate) => match self.lend_or_connect(slot, User::new(slot)).await {
-                        Ok(lent) => return Ok(lent),
-                        Err(error) => failed = Some(error),
-                    },
-                    Err(_) => {
-                        connecting.get_or_insert(slot);
-                    }
-                },
-            }
-        }
-        match (failed, connecting) {
-            (Some(error), _) => Err(error),
-            (None, Some(slot)) => match self.breaker.refusal() {
-                Some(refusal) => Err(refusal),
-                None => self.wait_for(slot).await,
-            },
-            (None, None) => Err(PoolError::Closed), // needs a set without slots, which `new` refuses
-        }
-    }
-
-    /// Waits until the caller that connects `slot` has finished or given up.
-    async fn wait_for(&self, slot: &Arc<Slot<M::Connection>>) -> Result<Lent<M::Connection>, PoolError<M::Error>> {
-        let user = User::new(slot);
-        let waiter = self.waiters.join()?;
-        let after = self.config.wait;
-        let start = Instant::now();
-        let gate = timeout(after, slot.gate.lock()).await;
-        self.meters.record(Step::Wait, if gate.is_ok() { Outcome::Ok } else { Outcome::Timeout }, start.elapsed());
-        let _gate = gate.map_err(|_| PoolError::Wait { after })?;
-        drop(waiter);
-        self.lend_or_connect(slot, user).await
-    }
-
-    /// For the holder of the gate: what the last holder left, or else a new connection.
-    async fn lend_or_connect(
-        &self,
-        slot: &Arc<Slot<M::Connection>>,
-        user: User<M::Connection>,
-    ) -> Result<Lent<M::Connection>, PoolError<M::Error>> {
-        match self.look(slot) {
-            Look::Live(lent) => Ok(lent),
-            Look::Closed => Err(PoolError::Closed),
-            Look::Vacant => {
-                let connection = self.connect().await?;
-                slot.install(connection, user).ok_or(PoolError::Closed)
-            }
-        }
-    }
-
-    async fn connect(&self) -> Result<M::Connection, PoolError<M::Error>> {
-        let _probe = (self.breaker.admit()? == Admission::Probe).then(|| Probe(&self.breaker));
-        let outcome = attempt(&self.name, &self.manager, self.config.create, &self.breaker, &self.meters).await;
-        if let Err(error) = &outcome {
-            // Most callers meanwhile use another connection, or are told no more than that a pause is on. What a peer says may
-            // hold line breaks, and a log line is one.
-            let cause = match error {
-                PoolError::Connect(cause) => cause.to_string(),
-                other => other.to_string(),
-            };
-            warn!(pool = %self.name, error = cause.replace(char::is_control, " "), "connecting failed");
-        }
-        outcome
-    }
-}
-
-/// A caller that gives up half-way leaves the probe to the next.
-struct Probe<'a>(&'a Breaker);
-
-impl Drop for Probe<'_> {
+/// The last clone is gone.
+impl<M: Manager> Drop for Inner<M> {
     fn drop(&mut self) {
-        // Without effect after an outcome.
-        self.0.give_up();
+        self.core.upkeep.end();
+        self.core.close();
     }
 }
 
@@ -226,17 +136,40 @@ impl<M: Manager<Connection: Clone>> fmt::Debug for Shared<M> {
 }
 
 /// A clone of a shared connection. Keep it for one call or one stream: while it lives, its connection
-/// counts as busier by one.
+/// counts as busier by one, and when it is dropped, that counts as a sign of life.
 pub struct Handle<M: Manager> {
-    lent: Lent<M::Connection>,
+    connection: M::Connection,
+    tally: Arc<Tally<M>>,
+    /// Its call is under way: if it is dropped now, nothing came back.
+    unanswered: bool,
 }
 
 impl<M: Manager> Handle<M> {
-    /// Reports that the connection no longer works. The next caller that meets its place replaces it;
-    /// handles of the same connection stay as they are, and a report about a connection that was
-    /// replaced already changes nothing.
+    fn new(connection: M::Connection, tally: Arc<Tally<M>>) -> Self {
+        Self { connection, tally, unanswered: false }
+    }
+
+    pub(crate) fn set_unanswered(&mut self, unanswered: bool) {
+        self.unanswered = unanswered;
+    }
+}
+
+impl<M: Manager<Connection: Clone>> Handle<M> {
+    /// Reports that the connection no longer works, or does not answer. It is replaced at once, as far as the peer can be
+    /// connected to; handles of the same connection stay as they are, and a report about a connection that was replaced
+    /// already changes nothing.
     pub fn broken(self) {
-        self.lent.user.0.remove(self.lent.generation);
+        if let Some((set, number)) = self.tally.place() {
+            set.replace(number, Closed::Broken);
+        }
+    }
+}
+
+impl<M: Manager> Drop for Handle<M> {
+    fn drop(&mut self) {
+        if !self.unanswered {
+            self.tally.note_return();
+        }
     }
 }
 
@@ -244,13 +177,13 @@ impl<M: Manager> Deref for Handle<M> {
     type Target = M::Connection;
 
     fn deref(&self) -> &M::Connection {
-        &self.lent.connection
+        &self.connection
     }
 }
 
 impl<M: Manager> DerefMut for Handle<M> {
     fn deref_mut(&mut self) -> &mut M::Connection {
-        &mut self.lent.connection
+        &mut self.connection
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{advance, timeout};
 
-use crate::fake::{Fake, Peer, settle, shared_sized, sized};
+use crate::fake::{Fake, Peer, settle, sized};
 
 mod fake;
 
@@ -91,32 +91,6 @@ async fn while_verifying() {
     assert_eq!(fake.open(), 0);
     assert_eq!(pool.get().await.unwrap().number, 2);
     assert_eq!(pool.snapshot().size, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_next_waiter_connects_when_the_one_who_did_gives_up() {
-    let fake = Fake::new();
-    fake.on_connect(Peer::Gated);
-    let shared = fake.shared(shared_sized(1));
-    let connecting = tokio::spawn({
-        let shared = shared.clone();
-        async move { shared.handle().await.map(drop) }
-    });
-    settle().await;
-    let waiter = tokio::spawn({
-        let shared = shared.clone();
-        async move { shared.handle().await.unwrap().number }
-    });
-    settle().await;
-    assert_eq!(shared.snapshot().waiting, 1);
-
-    connecting.abort();
-    assert!(connecting.await.unwrap_err().is_cancelled());
-    fake.let_through(1);
-
-    assert_eq!(waiter.await.unwrap(), 2);
-    let snapshot = shared.snapshot();
-    assert_eq!((snapshot.in_flight, snapshot.waiting), (0, 0));
 }
 
 /// Callers give up after any number of steps while others break, soil and discard what they got.

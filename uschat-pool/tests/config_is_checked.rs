@@ -20,6 +20,7 @@ fn the_defaults_pass_and_survive_a_file() {
     config.validate().unwrap();
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<SharedConfig>(&text).unwrap(), config);
+    assert_eq!(serde_json::from_str::<SharedConfig>(r#"{ "size": 1 }"#).unwrap(), SharedConfig::pipelined());
 }
 
 #[test]
@@ -50,6 +51,13 @@ fn a_value_out_of_range_is_named() {
         let error = Pool::new("wrong", Fake::new(), config).unwrap_err();
         assert!(matches!(error, ConfigError::OutOfRange { field, .. } if field == key), "{key}: {error}");
         assert!(error.to_string().starts_with(key), "{error}");
+    }
+    for (key, config) in [
+        ("recycle_ms", SharedConfig { recycle: Duration::ZERO, ..SharedConfig::default() }),
+        ("stall_after_ms", SharedConfig { stall_after: 2 * day, ..SharedConfig::default() }),
+    ] {
+        let error = config.validate().unwrap_err();
+        assert!(matches!(error, ConfigError::OutOfRange { field, .. } if field == key), "{key}: {error}");
     }
     let shared = SharedConfig { max_backoff: Duration::ZERO, ..SharedConfig::default() };
     let error = shared.validate().unwrap_err();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uschat_pool::{Handle, PoolError};
 
-use crate::fake::{Fake, Peer, settle, shared_sized};
+use crate::fake::{Fake, Peer, grow, settle, shared_sized};
 
 mod fake;
 
@@ -30,6 +30,7 @@ async fn one_call_at_a_time_needs_one_connection() {
 async fn calls_at_the_same_time_are_spread_evenly() {
     let fake = Fake::new();
     let shared = fake.shared(shared_sized(4));
+    grow(&shared, 4).await;
     let mut handles = Vec::new();
     for _ in 0..12 {
         handles.push(shared.handle().await.unwrap());
@@ -46,8 +47,24 @@ async fn calls_at_the_same_time_are_spread_evenly() {
     assert_eq!(shared.snapshot().in_flight, 0);
 }
 
+#[tokio::test]
+async fn one_more_is_made_when_the_least_loaded_is_in_use() {
+    let fake = Fake::new();
+    let shared = fake.shared(shared_sized(3));
+    let mut handles = vec![shared.handle().await.unwrap()];
+    settle().await;
+    assert_eq!(fake.connects(), 1, "nobody shares it");
+    for (in_use, connects) in [(2, 2), (3, 2), (4, 3), (12, 3)] {
+        while handles.len() < in_use {
+            handles.push(shared.handle().await.unwrap());
+        }
+        settle().await;
+        assert_eq!(fake.connects(), connects, "{in_use} in use");
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn each_place_is_connected_by_one_caller_while_the_others_wait() {
+async fn one_connect_at_a_time_serves_all_that_wait() {
     let fake = Fake::new();
     fake.on_connect(Peer::Gated);
     let shared = fake.shared(shared_sized(2));
@@ -58,38 +75,36 @@ async fn each_place_is_connected_by_one_caller_while_the_others_wait() {
         })
         .collect();
     settle().await;
-    assert_eq!((fake.connects(), shared.snapshot().waiting), (2, 8));
+    assert_eq!((fake.connects(), shared.snapshot().waiting, shared.snapshot().in_flight), (1, 9, 10));
 
-    fake.let_through(2);
+    fake.let_through(1);
 
     let mut handles = Vec::new();
     for caller in callers {
         handles.push(caller.await.unwrap());
     }
-    assert_eq!((fake.connects(), fake.most_connecting()), (2, 2));
-    assert_eq!(per_connection(&handles), HashMap::from([(1, 5), (2, 5)]));
-    assert_eq!(shared.snapshot().in_flight, 10);
+    assert_eq!(per_connection(&handles), HashMap::from([(1, 10)]));
+    assert_eq!((shared.snapshot().waiting, shared.snapshot().in_flight), (0, 10));
+    fake.let_through(1);
+    settle().await;
+    assert_eq!((shared.snapshot().live, fake.most_connecting()), (2, 1), "and they asked for one more");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_place_does_not_hold_up_calls_that_a_live_connection_can_serve() {
-    let fake = Fake::new();
-    let shared = fake.shared(shared_sized(2));
-    let _first = shared.handle().await.unwrap();
-    fake.on_connect(Peer::Gated);
-    let connecting = tokio::spawn({
-        let shared = shared.clone();
-        async move { shared.handle().await.map(drop) }
-    });
-    settle().await;
-
-    let start = tokio::time::Instant::now();
-    let handles = [shared.handle().await.unwrap(), shared.handle().await.unwrap()];
-    assert!(handles.iter().all(|handle| handle.number == 1));
-    assert_eq!(start.elapsed().as_millis(), 0);
-
-    fake.let_through(1);
-    connecting.await.unwrap().unwrap();
+async fn no_call_that_a_live_connection_can_serve_waits_for_another() {
+    for peer in [Peer::Gated, Peer::Silent, Peer::Refuses, Peer::Panics] {
+        let fake = Fake::new();
+        let shared = fake.shared(shared_sized(4));
+        let mut handles = vec![shared.handle().await.unwrap()];
+        fake.on_connect(peer);
+        let start = tokio::time::Instant::now();
+        for _ in 0..20 {
+            handles.push(shared.handle().await.unwrap());
+            settle().await;
+        }
+        assert_eq!((start.elapsed().as_millis(), fake.connects()), (0, 2));
+        assert_eq!(per_connection(&handles), HashMap::from([(1, 21)]));
+    }
 }
 
 #[tokio::test(start_paused = true)]

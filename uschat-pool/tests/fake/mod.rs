@@ -211,6 +211,15 @@ pub fn shared_sized(size: usize) -> SharedConfig {
     SharedConfig { size, ..SharedConfig::default() }
 }
 
+/// Has the set make so many connections, as busy callers would.
+pub async fn grow(shared: &Shared<Fake>, to: usize) {
+    let mut handles = Vec::new();
+    while shared.snapshot().live < to {
+        handles.push(shared.handle().await.unwrap());
+        settle().await;
+    }
+}
+
 /// Lets every task that can go on do so until all of them wait.
 pub async fn settle() {
     for _ in 0..64 {

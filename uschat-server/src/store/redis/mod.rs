@@ -90,7 +90,8 @@ pub struct RedisState {
 /// Limits of a [`RedisState`], and what it must know of its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisOptions {
-    /// Connections, each of which many calls use at the same time. Default 4, from 1 to 4,096.
+    /// Most connections, each of which many calls use at the same time. Default 1, from 1 to 4,096: calls that share one
+    /// share its round trips, too, so that more are slower as long as the server can keep up.
     pub connections: usize,
     /// How long a connect may take. Default 2 s, from 1 ms to an hour.
     pub connect_deadline: Duration,
@@ -105,7 +106,7 @@ pub struct RedisOptions {
 impl Default for RedisOptions {
     fn default() -> Self {
         Self {
-            connections: 4,
+            connections: 1,
             connect_deadline: Duration::from_secs(2),
             command_deadline: Duration::from_secs(1),
             originals: Vec::new(),

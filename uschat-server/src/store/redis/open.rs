@@ -97,6 +97,7 @@ pub(super) async fn open(url: &str, options: &RedisOptions) -> Result<Shared<Red
         max_waiters: 100_000,
         backoff: Duration::from_millis(50),
         max_backoff: MAX_BACKOFF,
+        ..SharedConfig::pipelined()
     };
     let pool = Shared::new("redis", manager.clone(), shared)?;
     // Not through the pool, which would log what the caller is told anyway.

@@ -1,0 +1,45 @@
+//! Closing a set ends every wait for a connection at once, and the connect under way with it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uschat_pool::PoolError;
+
+use crate::fake::{Fake, Peer, settle, shared_sized};
+
+mod fake;
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_or_comes_later() {
+    let fake = Fake::new();
+    fake.on_connect(Peer::Silent);
+    let shared = fake.shared(shared_sized(2));
+    let callers: Vec<_> = (0..10)
+        .map(|_| {
+            let shared = shared.clone();
+            tokio::spawn(async move { shared.handle().await.map(drop) })
+        })
+        .collect();
+    settle().await;
+    let start = Instant::now();
+
+    shared.close();
+
+    for caller in callers {
+        assert!(matches!(caller.await.unwrap(), Err(PoolError::Closed)));
+    }
+    assert!(matches!(shared.handle().await, Err(PoolError::Closed)));
+    assert_eq!((start.elapsed(), fake.connects(), shared.snapshot().in_flight), (Duration::ZERO, 1, 0));
+}
+
+#[tokio::test]
+async fn connections_end_with_their_handles() {
+    let fake = Fake::new();
+    let shared = fake.shared(shared_sized(2));
+    let handle = shared.handle().await.unwrap();
+    shared.close();
+    assert_eq!((shared.snapshot().live, shared.snapshot().in_flight, fake.open()), (0, 1, 1));
+    handle.broken();
+    settle().await;
+    assert_eq!((fake.open(), fake.connects()), (0, 1), "nothing is replaced any more");
+}

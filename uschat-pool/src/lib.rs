@@ -7,7 +7,7 @@
 //!   if they were idle for a while, broken ones are replaced, and what a user left open is cleaned up
 //!   before the next one gets it.
 //! - [`Shared`] hands out **clones** of a few connections that multiplex (gRPC, Redis), the least loaded first.
-//!   Broken ones are replaced.
+//!   Broken ones are replaced. [`PeerPools`] keeps one such set for every member of a cluster.
 //!
 //! Both ask a peer that cannot be connected to at growing intervals, with one attempt each; callers in
 //! between who need a new connection fail at once.
@@ -68,7 +68,7 @@
 //!
 //! None by default.
 //!
-//! - `grpc`: `grpc::GrpcManager` for tonic channels; re-exports tonic.
+//! - `grpc`: `grpc::GrpcManager` for gRPC channels that every tonic client takes; re-exports tonic.
 //! - `metrics`: what happens in the pools, through the `metrics` facade. Install the recorder before the pools are built.
 //!   The histogram `uschat_pool_step_seconds` (labels `pool`; `step`: `wait`, `connect`, `verify`; `outcome`: `ok`,
 //!   `failed`) counts only what took time; the gauge `uschat_pool_connections` (labels `pool`; `state`: `idle`, `in_use`,
@@ -90,6 +90,7 @@ mod jitter;
 mod lease;
 mod manager;
 mod observe;
+mod peers;
 mod pool;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -106,6 +107,7 @@ pub use config::{ConfigError, PoolConfig, SharedConfig};
 pub use error::{FailedStep, PoolError};
 pub use lease::Lease;
 pub use manager::Manager;
+pub use peers::{MembersError, PeerChanges, PeerError, PeerPools, PeersConfig};
 pub use pool::{Pool, Snapshot};
 pub use retry::{CallError, CallFailure, Repeat, Retry};
 pub use shared::{Handle, Shared, SharedSnapshot};

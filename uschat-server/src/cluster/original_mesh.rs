@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tonic::transport::Channel;
+use uschat_pool::grpc::GrpcChannel;
 use uschat_proto::{chat::UserId, grpc::s1::chat_service_client::ChatServiceClient};
 
 use super::{
@@ -54,7 +54,7 @@ impl Speaker for CallSpeaker {
         (events, call)
     }
 
-    async fn call(&self, channel: Channel, call: Call) -> Result<(), Failure> {
+    async fn call(&self, channel: GrpcChannel, call: Call) -> Result<(), Failure> {
         let mut client = ChatServiceClient::new(channel);
         let error = match call {
             Call::Applied(request) => client.notify_add_friend(request).await?.into_inner().error,

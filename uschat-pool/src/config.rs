@@ -206,6 +206,10 @@ pub(crate) fn size(size: usize) -> Result<(), ConfigError> {
     count("size", size, 1, MOST_CONNECTIONS)
 }
 
+pub(crate) fn max_peers(max: usize) -> Result<(), ConfigError> {
+    count("max_peers", max, 1, MOST_CONNECTIONS)
+}
+
 pub(crate) fn time(field: &'static str, value: Duration, min: u64, max: Duration) -> Result<(), ConfigError> {
     within(field, milliseconds::whole(value), min, milliseconds::whole(max))
 }

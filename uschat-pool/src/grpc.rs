@@ -1,72 +1,79 @@
-//! gRPC channels, handed out by a [`Shared`](crate::Shared).
+//! gRPC channels: shared by many callers, or lent to one at a time.
+//!
+//! With a [`Shared`](crate::Shared) many calls run over few connections at the same time, which is what HTTP/2 is for: the
+//! way to choose. The [`Handle`](crate::Handle) counts the call, so that the next goes where fewest are under way.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! use uschat_pool::{CallError, Retry, Shared, SharedConfig};
+//! use uschat_pool::grpc::{GrpcConfig, GrpcManager, tonic::Status};
+//! # use uschat_pool::grpc::{GrpcChannel, GrpcError};
+//! # struct StatusServiceClient(GrpcChannel);
+//! # impl StatusServiceClient {
+//! #     fn new(channel: GrpcChannel) -> Self { Self(channel) }
+//! #     async fn get_chat_server(&mut self, uid: i64) -> Result<String, Status> { Ok(String::new()) }
+//! # }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = GrpcManager::new("http://127.0.0.1:50052", &GrpcConfig::default())?;
+//! let status = Shared::new("status", manager, SharedConfig::default())?;
+//!
+//! // One call over a connection that may have died meanwhile.
+//! let handle = status.handle().await?;
+//! let server = StatusServiceClient::new(handle.clone()).get_chat_server(1).await?;
+//! drop(handle); // keep it until the call is over
+//!
+//! // The same, made again if that is safe.
+//! let retry = Retry::within(Duration::from_secs(3)).idempotent();
+//! let server = status.call(&retry, async |channel| StatusServiceClient::new(channel).get_chat_server(1).await).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! With a [`Pool`](crate::Pool) a caller has a connection to itself: for a server that handles the calls of one connection one
+//! after another, or to bound how many calls are under way. It costs more, as every call is a write and a wake-up of its own.
+//!
+//! ```no_run
+//! # use uschat_pool::grpc::{GrpcChannel, GrpcConfig, GrpcManager, tonic::Status};
+//! # struct StatusServiceClient<'a>(&'a mut GrpcChannel);
+//! # impl<'a> StatusServiceClient<'a> {
+//! #     fn new(channel: &'a mut GrpcChannel) -> Self { Self(channel) }
+//! #     async fn get_chat_server(&mut self, uid: i64) -> Result<String, Status> { Ok(String::new()) }
+//! # }
+//! use uschat_pool::{Pool, PoolConfig};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let manager = GrpcManager::new("http://127.0.0.1:50052", &GrpcConfig::default())?;
+//! let stubs = Pool::new("status", manager, PoolConfig { size: 4, ..PoolConfig::default() })?;
+//! let mut lease = stubs.get().await?;
+//! let server = StatusServiceClient::new(&mut *lease).get_chat_server(1).await?;
+//! # Ok(()) }
+//! ```
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use hyper_util::client::legacy::connect::HttpConnector;
 use tonic::{
     Code, Request, Status,
     client::Grpc,
-    codegen::http::uri::PathAndQuery,
-    transport::{Channel, Endpoint},
+    codegen::http::uri::{PathAndQuery, Scheme},
+    transport::Endpoint,
 };
 
 pub use tonic;
 
-use self::probe::Empty;
-use crate::{
-    ConfigError, Manager,
-    config::{milliseconds, time},
-};
+use self::{connector::ConnectOnce, deadline::Deadline, probe::Empty, watch::Watch};
+use crate::{ConfigError, Manager};
 
+mod channel;
+mod config;
+mod connector;
+mod deadline;
+mod failure;
 mod probe;
+mod watch;
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// Times of a gRPC connection. In a configuration file: whole milliseconds under the key given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GrpcConfig {
-    /// How long a connect may take, the peer's first answer included. Key `connect_timeout_ms`, default
-    /// 2 s, from 1 ms to an hour.
-    #[serde(rename = "connect_timeout_ms", with = "milliseconds")]
-    pub connect_timeout: Duration,
-    /// How often HTTP/2 pings the peer, also while no call runs. Key `keep_alive_interval_ms`, default
-    /// 10 s, from 1 ms to an hour.
-    #[serde(rename = "keep_alive_interval_ms", with = "milliseconds")]
-    pub keep_alive_interval: Duration,
-    /// How long such a ping may go unanswered before the connection is given up. Key
-    /// `keep_alive_timeout_ms`, default 5 s, from 1 ms to an hour.
-    #[serde(rename = "keep_alive_timeout_ms", with = "milliseconds")]
-    pub keep_alive_timeout: Duration,
-    /// How long a call may take until its response begins. A stream may go on for longer. A request may
-    /// carry a shorter deadline of its own. Key `call_deadline_ms`, default 5 s, from 1 ms to an hour.
-    #[serde(rename = "call_deadline_ms", with = "milliseconds")]
-    pub call_deadline: Duration,
-}
-
-impl Default for GrpcConfig {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(2),
-            keep_alive_interval: Duration::from_secs(10),
-            keep_alive_timeout: Duration::from_secs(5),
-            call_deadline: Duration::from_secs(5),
-        }
-    }
-}
-
-impl GrpcConfig {
-    /// Checks every value against its range.
-    ///
-    /// # Errors
-    /// Names the first field that is out of range.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        time("connect_timeout_ms", self.connect_timeout, 1, HOUR)?;
-        time("keep_alive_interval_ms", self.keep_alive_interval, 1, HOUR)?;
-        time("keep_alive_timeout_ms", self.keep_alive_timeout, 1, HOUR)?;
-        time("call_deadline_ms", self.call_deadline, 1, HOUR)
-    }
-}
+pub use channel::{GrpcChannel, GrpcResponse};
+pub use config::GrpcConfig;
 
 /// Connects channels to one gRPC server.
 ///
@@ -74,58 +81,67 @@ impl GrpcConfig {
 /// servers that do not offer it answer "unimplemented", which will do). Without that, a peer that
 /// accepts TCP and then stays silent would look healthy until the first real call timed out.
 ///
-/// A channel reconnects by itself after its connection was lost, without asking the peer first; report
-/// one that keeps failing with [`Handle::broken`](crate::Handle::broken).
-///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use uschat_pool::{Shared, SharedConfig, grpc::{GrpcConfig, GrpcManager}};
-///
-/// let manager = GrpcManager::new("http://127.0.0.1:50052", &GrpcConfig::default())?;
-/// let status = Shared::new("status", manager, SharedConfig::default())?;
-/// let handle = status.handle().await?;
-/// // StatusServiceClient::new(handle.clone()) makes the calls; keep `handle` until they are done.
-/// # Ok(()) }
-/// ```
+/// What becomes of a channel later it notices by itself, see [`GrpcChannel`].
 #[derive(Debug, Clone)]
 pub struct GrpcManager {
     endpoint: Endpoint,
+    tcp: HttpConnector,
+    deadline: Deadline,
     connect_timeout: Duration,
+    patience: Duration,
 }
 
 impl GrpcManager {
     /// A manager for the server at `uri`, such as `http://127.0.0.1:50052`. Does not connect.
     ///
     /// # Errors
-    /// [`GrpcError::Config`] for a value out of range, [`GrpcError::Transport`] for an unusable `uri`.
+    /// [`GrpcError::Config`] for a value out of range, [`GrpcError::Transport`] for an unusable `uri`,
+    /// [`GrpcError::Scheme`] for one that is not `http`.
     pub fn new(uri: impl Into<String>, config: &GrpcConfig) -> Result<Self, GrpcError> {
         config.validate()?;
-        let endpoint = Endpoint::from_shared(uri.into())?
-            .connect_timeout(config.connect_timeout)
+        let uri = uri.into();
+        let endpoint = Endpoint::from_shared(uri.clone())?;
+        // tonic would send `https` in the clear, and keeps another kind of address for `unix`.
+        if uri.starts_with("unix:") || endpoint.uri().scheme() != Some(&Scheme::HTTP) {
+            return Err(GrpcError::Scheme);
+        }
+        let endpoint = endpoint
             .timeout(config.call_deadline)
             .http2_keep_alive_interval(config.keep_alive_interval)
             .keep_alive_timeout(config.keep_alive_timeout)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
-        Ok(Self { endpoint, connect_timeout: config.connect_timeout })
+            .keep_alive_while_idle(true);
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        // Shared out among the addresses of a name.
+        tcp.set_connect_timeout(Some(config.connect_timeout));
+        Ok(Self {
+            endpoint,
+            tcp,
+            deadline: Deadline::new(config.call_deadline),
+            connect_timeout: config.connect_timeout,
+            patience: config.connect_timeout.min(config.call_deadline),
+        })
     }
 }
 
 impl Manager for GrpcManager {
-    type Connection = Channel;
+    type Connection = GrpcChannel;
     type Error = GrpcError;
 
-    async fn connect(&self) -> Result<Channel, GrpcError> {
+    async fn connect(&self) -> Result<GrpcChannel, GrpcError> {
         let after = self.connect_timeout;
         let connecting = async {
-            let mut channel = self.endpoint.connect().await?;
+            let watch = Arc::new(Watch::new(self.patience));
+            let connector = ConnectOnce::new(self.tcp.clone(), Arc::clone(&watch));
+            let channel = self.endpoint.connect_with_connector(connector).await?;
+            let mut channel = GrpcChannel::new(channel, watch, self.deadline.clone());
             self.verify(&mut channel).await?;
             Ok(channel)
         };
         tokio::time::timeout(after, connecting).await.map_err(|_| GrpcError::Silent { after })?
     }
 
-    async fn verify(&self, channel: &mut Channel) -> Result<(), GrpcError> {
+    async fn verify(&self, channel: &mut GrpcChannel) -> Result<(), GrpcError> {
         let mut client = Grpc::new(&mut *channel);
         client.ready().await?;
         let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
@@ -136,9 +152,13 @@ impl Manager for GrpcManager {
         }
     }
 
-    /// A channel does not say.
-    fn is_broken(&self, _: &Channel) -> bool {
-        false
+    fn is_broken(&self, channel: &GrpcChannel) -> bool {
+        channel.is_broken()
+    }
+
+    /// Only what stands in the configuration; every other error may pass.
+    fn is_permanent(&self, error: &GrpcError) -> bool {
+        matches!(error, GrpcError::Config(_) | GrpcError::Scheme)
     }
 }
 
@@ -154,6 +174,9 @@ pub enum GrpcError {
     /// A value is out of range. A retry does not help.
     #[error("a time of the gRPC connection is out of range")]
     Config(#[from] ConfigError),
+    /// The address asks for something other than gRPC over plain HTTP/2. A retry does not help.
+    #[error("the address of a gRPC server begins with http://")]
+    Scheme,
     /// The address is unusable, or TCP or HTTP/2 could not be set up. A retry may help in the second case.
     #[error("the gRPC connection could not be set up")]
     Transport(#[from] tonic::transport::Error),

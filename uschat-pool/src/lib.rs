@@ -7,7 +7,8 @@
 //!   if they were idle for a while, broken ones are replaced, and what a user left open is cleaned up
 //!   before the next one gets it.
 //! - [`Shared`] hands out **clones** of a few connections that multiplex (gRPC, Redis), the least loaded first.
-//!   Broken and stalled ones are replaced while callers use the others.
+//!   Broken and stalled ones are replaced while callers use the others. [`PeerPools`] keeps one such set for every member of a
+//!   cluster.
 //!
 //! Both ask a peer that cannot be connected to at growing intervals, with one attempt each; callers in
 //! between who need a new connection fail at once.
@@ -68,7 +69,7 @@
 //!
 //! None by default.
 //!
-//! - `grpc`: `grpc::GrpcManager` for tonic channels; re-exports tonic.
+//! - `grpc`: `grpc::GrpcManager` for gRPC channels that every tonic client takes; re-exports tonic.
 //! - `metrics`: what happens in the pools, through the `metrics` facade; see below.
 //! - `redis`: `redis::RedisManager` for connections to Redis and Redis Cluster, TLS included; re-exports redis.
 //! - `sql`: `sql::SqlManager` for every sqlx database; re-exports sqlx. The application picks the
@@ -112,6 +113,7 @@ mod jitter;
 mod lease;
 mod manager;
 mod observe;
+mod peers;
 mod pool;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -127,6 +129,7 @@ pub use config::{ConfigError, PoolConfig, SharedConfig};
 pub use error::{FailedStep, PoolError};
 pub use lease::Lease;
 pub use manager::Manager;
+pub use peers::{MembersError, PeerChanges, PeerError, PeerPools, PeersConfig};
 pub use pool::Pool;
 pub use retry::{CallError, CallFailure, Repeat, Retry};
 pub use shared::{Handle, Shared};

@@ -8,10 +8,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 use uschat_pool::{
     Shared, SharedConfig,
-    grpc::{GrpcConfig, GrpcManager},
+    grpc::{GrpcChannel, GrpcConfig, GrpcManager},
 };
 
 use super::{BusError, Loss, Outages, Peer};
@@ -42,7 +42,7 @@ pub(super) trait Speaker: Send + Sync + 'static {
     fn request(&mut self, first: Self::Event, waiting: &mut Waiting<Self::Event>) -> (u64, Self::Request);
 
     /// Makes the call.
-    fn call(&self, channel: Channel, request: Self::Request) -> impl Future<Output = Result<(), Failure>> + Send;
+    fn call(&self, channel: GrpcChannel, request: Self::Request) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Why a call told nobody anything, as far as we know.

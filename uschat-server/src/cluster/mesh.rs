@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tonic::transport::Channel;
+use uschat_pool::grpc::GrpcChannel;
 use uschat_proto::{
     chat::UserId,
     grpc::peer::{self, peer_client::PeerClient},
@@ -94,7 +94,7 @@ impl Speaker for BatchSpeaker {
         (request.events.len() as u64, request)
     }
 
-    async fn call(&self, channel: Channel, request: Self::Request) -> Result<(), Failure> {
+    async fn call(&self, channel: GrpcChannel, request: Self::Request) -> Result<(), Failure> {
         PeerClient::new(channel).deliver(request).await?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tonic::transport::Channel;
+use uschat_pool::grpc::GrpcChannel;
 use uschat_proto::{chat::UserId, grpc};
 
 use super::{
@@ -56,7 +56,7 @@ impl Speaker for CallSpeaker {
         (events, call)
     }
 
-    async fn call(&self, channel: Channel, call: Call) -> Result<(), Failure> {
+    async fn call(&self, channel: GrpcChannel, call: Call) -> Result<(), Failure> {
         let mut first_season = grpc::s1::chat_service_client::ChatServiceClient::new(channel.clone());
         let mut client = grpc::m::chat_service_client::ChatServiceClient::new(channel);
         let error = match call {

@@ -3,9 +3,12 @@
 use std::{error::Error, time::Duration};
 
 use tokio::time::timeout;
-use tonic::{Code, Request, Response, Status, transport::Channel};
+use tonic::{Code, Request, Response, Status};
 use tracing::warn;
-use uschat_pool::{Shared, grpc::GrpcManager};
+use uschat_pool::{
+    Shared,
+    grpc::{GrpcChannel, GrpcManager},
+};
 use uschat_proto::{
     ErrorCode,
     chat::UserId,
@@ -89,7 +92,7 @@ struct Connections {
 
 impl Connections {
     /// Makes one call within the deadline; why it failed is for the log.
-    async fn call<T>(&self, call: impl AsyncFnOnce(Channel) -> Result<Response<T>, Status>) -> Option<T> {
+    async fn call<T>(&self, call: impl AsyncFnOnce(GrpcChannel) -> Result<Response<T>, Status>) -> Option<T> {
         let calling = async {
             let handle = match self.connections.handle().await {
                 Ok(handle) => handle,
@@ -98,7 +101,7 @@ impl Connections {
                     return None;
                 }
             };
-            match call(Channel::clone(&handle)).await {
+            match call(GrpcChannel::clone(&handle)).await {
                 Ok(response) => Some(response.into_inner()),
                 Err(status) => {
                     warn!(peer = self.peer, code = ?status.code(), "a call failed");

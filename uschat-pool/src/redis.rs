@@ -1,4 +1,5 @@
-//! Connections to Redis and Redis Cluster, handed out by a [`Shared`](crate::Shared).
+//! Connections to Redis and Redis Cluster: handed out by a [`Shared`](crate::Shared) to many users at the same time, or lent
+//! by a [`Pool`](crate::Pool) to one.
 //!
 //! # URLs
 //!
@@ -17,34 +18,63 @@
 //! rustls, with the cryptography that the *application* installed for the process; a library must not choose it. So a
 //! program that uses `rediss://` begins with `rustls::crypto::ring::default_provider().install_default()`; without it
 //! [`RedisManager::new`] fails with [`RedisError::NoTlsProvider`].
+//!
+//! # Dedicated connections
+//!
+//! A shared connection carries the commands of many users, and Redis answers them in order. So on a connection of
+//! [`RedisManager::new`] a command is refused, without being sent, that lets the server wait (`BLPOP`, `XREAD BLOCK`,
+//! `WAIT`, …) or leaves something behind for the others (`WATCH`, `MULTI`, `SELECT`, `AUTH`, `CLIENT TRACKING`, …), unless
+//! the same pipeline ends it again, as `redis::pipe().atomic()` does.
+//!
+//! For these commands there are connections of [`RedisManager::dedicated`], in a [`Pool`](crate::Pool):
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use uschat_pool::{Pool, PoolConfig, redis::{RedisConfig, RedisManager, redis::cmd}};
+//!
+//! let manager = RedisManager::dedicated("redis://127.0.0.1:6379/0", &RedisConfig::default())?;
+//! let workers = Pool::new("workers", manager, PoolConfig::default())?;
+//! let mut lease = workers.get().await?;
+//! let job: Option<(String, String)> = cmd("BLPOP").arg("jobs").arg(30).query_async(&mut *lease).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! What is left when a lease ends never reaches the next user: a connection with keys still watched, an open
+//! transaction, another database or user, or a command that was given up before its answer, is first reset by the
+//! pool (`RESET`, known to Redis 6.2 and later); one that cannot be (`CLIENT NO-EVICT`), or whose server still waits
+//! on behalf of a `BLPOP` that was given up, is replaced. That costs no round trip where nothing was left: `WATCH`
+//! that ended with `EXEC`, `DISCARD` or `UNWATCH` leaves nothing.
+//!
+//! Commands after which answers could not be told apart (`SUBSCRIBE` and its kin, `MONITOR`, `CLIENT REPLY`, `SYNC`)
+//! are refused on every connection.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout, timeout_at},
-};
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use ::redis::{
-    AsyncConnectionConfig, ConnectionAddr, RedisConnectionInfo, TlsCertificates,
-    aio::MultiplexedConnection,
-    cluster::{ClusterClient, ClusterClientBuilder},
-};
+use ::redis::cluster::ClusterClient;
 
 pub use ::redis;
 
-use self::{address::Address, error::explain};
-pub use self::{connection::RedisConnection, error::RedisError};
+use self::{address::Address, connection::Purpose, error::explain, server::Server};
+pub use self::{
+    connection::{RedisConnection, Within},
+    error::RedisError,
+};
 use crate::{
     ConfigError, Manager,
     config::{milliseconds, time},
 };
 
 mod address;
+mod cluster;
 mod connection;
+mod effect;
 mod error;
+mod failure;
+mod health;
+mod server;
 mod tls;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -101,6 +131,7 @@ impl RedisConfig {
 pub struct RedisManager {
     servers: String,
     target: Target,
+    purpose: Purpose,
     config: RedisConfig,
 }
 
@@ -110,15 +141,6 @@ enum Target {
     Cluster { client: Box<ClusterClient>, seeds: Vec<Server> },
 }
 
-/// One server, or one node of a cluster.
-#[derive(Clone)]
-struct Server {
-    host: String,
-    port: u16,
-    login: RedisConnectionInfo,
-    tls: Option<TlsConnector>,
-}
-
 impl RedisManager {
     /// A manager for the server or cluster at `url`, see [this module](self). Reads the file of a private CA; does not
     /// connect.
@@ -126,8 +148,24 @@ impl RedisManager {
     /// # Errors
     /// [`RedisError::Config`], [`RedisError::Url`], [`RedisError::NoTlsProvider`] or [`RedisError::Tls`].
     pub fn new(url: &str, config: &RedisConfig) -> Result<Self, RedisError> {
+        Self::with_purpose(url, config, Purpose::Shared)
+    }
+
+    /// The same for connections that one user at a time has for itself: for a [`Pool`](crate::Pool), see [this
+    /// module](self#dedicated-connections).
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new), and [`RedisError::Url`] for a cluster.
+    pub fn dedicated(url: &str, config: &RedisConfig) -> Result<Self, RedisError> {
+        Self::with_purpose(url, config, Purpose::Dedicated)
+    }
+
+    fn with_purpose(url: &str, config: &RedisConfig, purpose: Purpose) -> Result<Self, RedisError> {
         config.validate()?;
         let address = Address::parse(url)?;
+        if address.cluster && purpose == Purpose::Dedicated {
+            return Err(RedisError::Url { reason: "a dedicated connection is to one server, not to a cluster" });
+        }
         let ca = address.ca.as_deref().map(tls::read_ca).transpose()?;
         let tls = if address.tls { Some(tls::connector(ca.as_deref())?) } else { None };
         let server = |(host, port): &(String, u16)| Server {
@@ -138,11 +176,11 @@ impl RedisManager {
         };
         let mut servers: Vec<_> = address.nodes.iter().map(server).collect();
         let target = if address.cluster {
-            Target::Cluster { client: Box::new(cluster_client(&address, ca, config)?), seeds: servers }
+            Target::Cluster { client: Box::new(cluster::client(&address, ca, config)?), seeds: servers }
         } else {
             Target::Server(servers.swap_remove(0))
         };
-        Ok(Self { servers: address.servers(), target, config: config.clone() })
+        Ok(Self { servers: address.servers(), target, purpose, config: config.clone() })
     }
 
     /// `host:port` of the server, or of the nodes of a cluster that the URL names, for messages to people.
@@ -160,7 +198,7 @@ impl Manager for RedisManager {
         let after = self.config.connect_timeout;
         let connecting = async {
             match &self.target {
-                Target::Server(server) => server.connect(&self.config, false).await,
+                Target::Server(server) => server.connect(&self.config, self.purpose, false).await,
                 Target::Cluster { client, seeds } => self.connect_cluster(client, seeds).await,
             }
         };
@@ -171,9 +209,27 @@ impl Manager for RedisManager {
         ping(connection).await
     }
 
-    /// True once the connection has ended or a command went unanswered.
+    /// True for what is wrong with the URL, the user, the password or the certificate.
+    fn is_permanent(&self, error: &RedisError) -> bool {
+        error.is_permanent()
+    }
+
+    /// True once the connection has ended, a command went unanswered, or the server turned out to be a replica.
     fn is_broken(&self, connection: &RedisConnection) -> bool {
         connection.is_broken()
+    }
+
+    /// True for a dedicated connection with something left in it, or with a command that was given up.
+    fn is_dirty(&self, connection: &RedisConnection) -> bool {
+        connection.is_dirty()
+    }
+
+    /// `RESET`, and logging in again. Not while the server waits on behalf of a command that was given up.
+    async fn clean(&self, connection: &mut RedisConnection) -> Result<(), RedisError> {
+        match &self.target {
+            Target::Server(server) => connection.reset(&server.resetting()).await,
+            Target::Cluster { .. } => Ok(()),
+        }
     }
 }
 
@@ -182,7 +238,7 @@ impl RedisManager {
         let half = Instant::now() + self.config.connect_timeout / 2;
         let error = match timeout_at(half, client.get_async_connection()).await {
             Ok(Ok(connection)) => {
-                let mut connection = RedisConnection::cluster(connection);
+                let mut connection = RedisConnection::cluster(connection, self.config.command_deadline);
                 return ping(&mut connection).await.map(|()| connection);
             }
             Ok(Err(error)) => explain(error),
@@ -191,70 +247,13 @@ impl RedisManager {
         // The driver's error does not tell a wrong password from a server that is no cluster; a seed itself does.
         let mut cause = None;
         for seed in seeds {
-            match seed.connect(&self.config, true).await {
+            match seed.connect(&self.config, self.purpose, true).await {
                 Ok(_) => return Err(error),
                 Err(error) => cause = cause.or(Some(error)),
             }
         }
         Err(cause.unwrap_or(error))
     }
-}
-
-impl Server {
-    async fn connect(&self, config: &RedisConfig, as_cluster: bool) -> Result<RedisConnection, RedisError> {
-        let unreachable = |cause: std::io::Error| RedisError::Unreachable(cause.into());
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let driver = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(config.connect_timeout))
-            .set_response_timeout(Some(config.command_deadline));
-        let mut connection = match &self.tls {
-            None => {
-                let (connection, driver) =
-                    MultiplexedConnection::new_with_config(&self.login, stream, driver).await.map_err(explain)?;
-                RedisConnection::server(connection, driver)
-            }
-            Some(tls) => {
-                let name = ServerName::try_from(self.host.clone()).map_err(|cause| RedisError::Tls(cause.into()))?;
-                let stream = tls.connect(name, stream).await.map_err(|cause| RedisError::Tls(cause.into()))?;
-                let (connection, driver) =
-                    MultiplexedConnection::new_with_config(&self.login, stream, driver).await.map_err(explain)?;
-                RedisConnection::server(connection, driver)
-            }
-        };
-        ping(&mut connection).await?;
-        // Whoever may not ask is believed: the check only makes a mistake in the URL easy to find.
-        let info = ::redis::cmd("INFO").arg("cluster").query_async::<String>(&mut connection).await;
-        let is_cluster = info.ok().map(|info| info.contains("cluster_enabled:1"));
-        match (is_cluster, as_cluster) {
-            (Some(true), false) => Err(RedisError::IsCluster),
-            (Some(false), true) => Err(RedisError::NoCluster),
-            _ => Ok(connection),
-        }
-    }
-}
-
-fn cluster_client(address: &Address, ca: Option<Vec<u8>>, config: &RedisConfig) -> Result<ClusterClient, RedisError> {
-    let nodes = address.nodes.iter().map(|(host, port)| {
-        let (host, port) = (host.clone(), *port);
-        let addr = if address.tls {
-            ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
-        } else {
-            ConnectionAddr::Tcp(host, port)
-        };
-        let info = ::redis::IntoConnectionInfo::into_connection_info(addr)?;
-        Ok::<_, ::redis::RedisError>(info.set_redis_settings(address.login.clone()))
-    });
-    let nodes = nodes.collect::<Result<Vec<_>, _>>().map_err(explain)?;
-    let mut client = ClusterClientBuilder::new(nodes)
-        .retries(0)
-        // A node that is down must leave time for the others.
-        .connection_timeout(config.connect_timeout / 5)
-        .response_timeout(config.command_deadline);
-    if let Some(pem) = ca {
-        client = client.certs(TlsCertificates { client_tls: None, root_cert: Some(pem) });
-    }
-    client.build().map_err(explain)
 }
 
 async fn ping(connection: &mut RedisConnection) -> Result<(), RedisError> {

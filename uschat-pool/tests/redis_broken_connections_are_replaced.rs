@@ -99,16 +99,18 @@ mod real_server {
         let mut handle = shared.handle().await.unwrap();
         let id: i64 = run(&mut handle, cmd("CLIENT").arg("ID")).await.unwrap();
         let mut dropped = handle.clone();
-        let blocking = cmd("BLPOP").arg("nothing").arg(0.2).take();
-        let gave_up = tokio::time::timeout(Duration::from_millis(50), blocking.query_async::<()>(&mut dropped)).await;
+        server.freeze();
+        let gave_up =
+            tokio::time::timeout(Duration::from_millis(50), cmd("PING").query_async::<()>(&mut dropped)).await;
         assert!(gave_up.is_err());
+        server.thaw();
         assert_eq!(run::<i64>(&mut handle, cmd("CLIENT").arg("ID")).await.unwrap(), id);
     }
 
     #[tokio::test]
     async fn the_connection_ends_with_its_last_clone_even_if_the_server_is_silent() {
         let server = RedisServer::start().await;
-        let manager = manager(&server.url(), PATIENT);
+        let manager = RedisManager::dedicated(&server.url(), &RedisConfig::default()).unwrap();
         let mut connection = manager.connect().await.unwrap();
         let mut watcher = manager.connect().await.unwrap();
         let blocking = cmd("BLPOP").arg("nothing").arg(0).take();

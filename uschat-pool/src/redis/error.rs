@@ -50,6 +50,21 @@ pub enum RedisError {
     Driver(#[source] redis::RedisError),
 }
 
+impl RedisError {
+    /// It stays until somebody changes the configuration or the server's.
+    pub(super) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Url { .. } | Self::NoTlsProvider | Self::Tls(_) => true,
+            Self::Refused | Self::NoDatabase | Self::IsCluster | Self::NoCluster => true,
+            Self::Unreachable(_) | Self::Silent { .. } | Self::Driver(_) => false,
+        }
+    }
+}
+
+pub(super) fn unreachable(cause: std::io::Error) -> RedisError {
+    RedisError::Unreachable(cause.into())
+}
+
 /// The driver's error as one of ours; its text never repeats what was sent.
 pub(super) fn explain(error: redis::RedisError) -> RedisError {
     if error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS")) {

@@ -1,6 +1,6 @@
 //! TLS to a Redis server, by rustls with the provider that the application installed.
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, io, path::Path, sync::Arc};
 
 use tokio_rustls::{
     TlsConnector,
@@ -11,7 +11,7 @@ use tokio_rustls::{
     },
 };
 
-use super::RedisError;
+use super::{RedisError, error::unreachable};
 
 /// Trusts the certificates of `ca`, or else the system's, and nothing more.
 pub(super) fn connector(ca: Option<&[u8]>) -> Result<TlsConnector, RedisError> {
@@ -53,6 +53,11 @@ fn system_roots() -> Result<RootCertStore, RedisError> {
         return Err(tls("this system has no usable certificates of authorities; name a file with ?ca="));
     }
     Ok(roots)
+}
+
+/// A hand-shake that failed: over a certificate or the protocol, or because the connection was lost.
+pub(super) fn refused(cause: io::Error) -> RedisError {
+    if cause.kind() == io::ErrorKind::InvalidData { tls(cause) } else { unreachable(cause) }
 }
 
 fn tls(cause: impl Into<Box<dyn Error + Send + Sync>>) -> RedisError {

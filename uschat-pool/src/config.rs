@@ -63,7 +63,8 @@ pub struct PoolConfig {
     /// random time between half and all of that. Key `backoff_ms`, default 100 ms, from 1 ms to a day.
     #[serde(rename = "backoff_ms", with = "milliseconds")]
     pub backoff: Duration,
-    /// Where the doubling ends. Key `max_backoff_ms`, default 5 s, from 1 ms to a day.
+    /// Where the doubling ends. One attempt in each pause costs the peer next to nothing, and a peer that is back is noticed
+    /// within this. Key `max_backoff_ms`, default 500 ms, from 1 ms to a day.
     #[serde(rename = "max_backoff_ms", with = "milliseconds")]
     pub max_backoff: Duration,
 }
@@ -81,7 +82,7 @@ impl Default for PoolConfig {
             max_idle: Duration::from_secs(10 * 60),
             max_waiters: 1_024,
             backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(5),
+            max_backoff: Duration::from_millis(500),
         }
     }
 }
@@ -125,7 +126,8 @@ pub struct SharedConfig {
     /// random time between half and all of that. Key `backoff_ms`, default 100 ms, from 1 ms to a day.
     #[serde(rename = "backoff_ms", with = "milliseconds")]
     pub backoff: Duration,
-    /// Where the doubling ends. Key `max_backoff_ms`, default 5 s, from 1 ms to a day.
+    /// Where the doubling ends. One attempt in each pause costs the peer next to nothing, and a peer that is back is noticed
+    /// within this. Key `max_backoff_ms`, default 500 ms, from 1 ms to a day.
     #[serde(rename = "max_backoff_ms", with = "milliseconds")]
     pub max_backoff: Duration,
 }
@@ -138,7 +140,7 @@ impl Default for SharedConfig {
             create: Duration::from_secs(2),
             max_waiters: 1_024,
             backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(5),
+            max_backoff: Duration::from_millis(500),
         }
     }
 }

@@ -45,6 +45,15 @@ impl<M: Manager> Lease<M> {
         pooled.connection
     }
 
+    /// The connection, and whether it must not be lent again whatever its manager thinks.
+    #[cfg(feature = "sql")]
+    pub(crate) fn parts(&mut self) -> (&mut M::Connection, &mut bool) {
+        let held =
+            self.held.as_mut().expect("only into_connection, discard and drop, which end the lease, take it out");
+        let pooled = &mut **held.object;
+        (&mut pooled.connection, &mut pooled.is_unsure)
+    }
+
     /// When it was last given back, which is when it was handed to a caller that waited.
     pub(crate) fn given_at(&self) -> Instant {
         self.held().object.rests_since
@@ -77,12 +86,12 @@ impl<M: Manager> Drop for Lease<M> {
         };
         // Should the manager panic, the connection goes and its place is kept.
         let mut guarded = Guarded(Some(held));
-        let Some(held) = &guarded.0 else {
+        let Some(held) = &mut guarded.0 else {
             return;
         };
-        if held.core.manager.is_broken(&held.object.connection) {
+        if held.object.is_unsure || held.core.manager.is_broken(&held.object.connection) {
             drop(guarded);
-        } else if held.core.manager.is_dirty(&held.object.connection) {
+        } else if held.core.manager.is_dirty(&mut held.object.connection) {
             let core = Arc::clone(&held.core);
             if let Some(requests) = core.upkeep.requests(&core) {
                 // If it is not taken, it comes back and its drop discards the connection.

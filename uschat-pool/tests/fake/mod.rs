@@ -16,6 +16,8 @@ use uschat_pool::{Manager, Pool, PoolConfig, Shared, SharedConfig};
 pub enum Peer {
     Answers,
     Refuses,
+    /// Refuses for good.
+    Denies,
     Silent,
     /// The manager has a bug.
     Panics,
@@ -134,6 +136,7 @@ impl Fake {
         match peer {
             Peer::Answers => Ok(()),
             Peer::Refuses => Err(io::ErrorKind::ConnectionRefused.into()),
+            Peer::Denies => Err(io::ErrorKind::PermissionDenied.into()),
             Peer::Silent => std::future::pending().await,
             Peer::Panics => panic!("as the test wants"),
             Peer::Gated => {
@@ -179,11 +182,15 @@ impl Manager for Fake {
         self.act(peer).await
     }
 
+    fn is_permanent(&self, error: &io::Error) -> bool {
+        error.kind() == io::ErrorKind::PermissionDenied
+    }
+
     fn is_broken(&self, connection: &Connection) -> bool {
         connection.broken.load(Ordering::SeqCst)
     }
 
-    fn is_dirty(&self, connection: &Connection) -> bool {
+    fn is_dirty(&self, connection: &mut Connection) -> bool {
         connection.dirty.load(Ordering::SeqCst)
     }
 

@@ -7,13 +7,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use tracing::{Instrument, warn_span};
+
 use crate::{CallError, CallFailure, Lease, Manager, Pool, Retry, Shared};
 
 impl<M: Manager> Pool<M> {
     /// Lends a connection to `call`, and makes it again, each time with a connection lent anew, as far as `retry` allows.
     ///
     /// A connection goes back to the pool if its call succeeded or failed with an error that says that the connection was
-    /// not lost; that of a call that did not end is dropped.
+    /// not lost; that of a call that did not end is dropped. It runs in a tracing span `call` that names the pool.
     ///
     /// Cancel safe for the pool, see [`get`](Self::get); whether an unfinished call happened is unknown.
     ///
@@ -36,7 +38,7 @@ impl<M: Manager> Pool<M> {
             let attempt = async {
                 let lease = self.get().await.map_err(CallError::Pool)?;
                 let (loan, returned) = Loan::new(lease);
-                let outcome = call(loan).await;
+                let outcome = call(loan).instrument(warn_span!("call", pool = self.name())).await;
                 if outcome.as_ref().err().is_none_or(|error| !error.is_connection_lost()) {
                     returned.give_back();
                 }
@@ -131,6 +133,13 @@ impl<M: Manager> Drop for Returned<M> {
 impl<M: Manager> Drop for Loan<M> {
     fn drop(&mut self) {
         *self.home.lock().unwrap_or_else(PoisonError::into_inner) = self.lease.take();
+    }
+}
+
+#[cfg(feature = "sql")]
+impl<M: Manager> Loan<M> {
+    pub(crate) fn parts(&mut self) -> (&mut M::Connection, &mut bool) {
+        self.lease.as_mut().expect("only drop, which ends the loan, takes it out").parts()
     }
 }
 

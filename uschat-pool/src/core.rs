@@ -190,6 +190,8 @@ pub(crate) type Boxed<M> = Box<Object<Adapter<M>>>;
 pub(crate) struct Pooled<M: Manager> {
     pub(crate) connection: M::Connection,
     pub(crate) rests_since: Instant,
+    /// Nobody knows what its peer thinks of it. It must not be lent again.
+    pub(crate) is_unsure: bool,
     connected_at: Instant,
     lifetime: std::time::Duration,
 }
@@ -212,7 +214,7 @@ impl<M: Manager> deadpool::managed::Manager for Adapter<M> {
         let connection = attempt(name, manager, config.create, breaker, meters).await?;
         let now = Instant::now();
         let lifetime = jitter::at_least_percent(90, config.max_lifetime);
-        Ok(Pooled { connection, rests_since: now, connected_at: now, lifetime })
+        Ok(Pooled { connection, rests_since: now, is_unsure: false, connected_at: now, lifetime })
     }
 
     /// Idle connections rest at the gate and are checked there, so none comes here.

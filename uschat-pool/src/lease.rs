@@ -47,6 +47,15 @@ impl<M: Manager> Lease<M> {
         pooled.connection
     }
 
+    /// The connection, and whether it must not be lent again whatever its manager thinks.
+    #[cfg(feature = "sql")]
+    pub(crate) fn parts(&mut self) -> (&mut M::Connection, &mut bool) {
+        let held =
+            self.held.as_mut().expect("only into_connection, discard and drop, which end the lease, take it out");
+        let pooled = &mut **held.object;
+        (&mut pooled.connection, &mut pooled.is_unsure)
+    }
+
     fn held(&self) -> &Held<M> {
         self.held.as_ref().expect("only into_connection, discard and drop, which end the lease, take it out")
     }
@@ -74,12 +83,12 @@ impl<M: Manager> Drop for Lease<M> {
         };
         // Should the manager panic, the connection goes and its place is kept.
         let mut guarded = Guarded { held: Some(held), otherwise: Closed::Broken };
-        let Some(held) = &guarded.held else {
+        let Some(held) = &mut guarded.held else {
             return;
         };
-        if held.core.manager.is_broken(&held.object.connection) {
+        if held.object.is_unsure || held.core.manager.is_broken(&held.object.connection) {
             drop(guarded);
-        } else if held.core.manager.is_dirty(&held.object.connection) {
+        } else if held.core.manager.is_dirty(&mut held.object.connection) {
             let core = Arc::clone(&held.core);
             guarded.otherwise = Closed::Unclean;
             if let Some(requests) = core.upkeep.requests(&core) {

@@ -39,8 +39,9 @@ pub trait Manager: Send + Sync + 'static {
     fn is_broken(&self, connection: &Self::Connection) -> bool;
 
     /// True if the connection carries something that its next user must not inherit, such as an open
-    /// transaction. Called whenever a lease ends; cheap, must not block. By default never.
-    fn is_dirty(&self, connection: &Self::Connection) -> bool {
+    /// transaction. Called whenever a lease ends; cheap, must neither block nor change the connection, which may be dirty or
+    /// not afterwards: exclusive, since some drivers tell nothing otherwise. By default never.
+    fn is_dirty(&self, connection: &mut Self::Connection) -> bool {
         let _ = connection;
         false
     }

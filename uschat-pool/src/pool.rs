@@ -142,6 +142,10 @@ impl<M: Manager> Pool<M> {
         Ok(())
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.inner.core.name
+    }
+
     pub(crate) fn manager(&self) -> &M {
         &self.inner.core.manager
     }

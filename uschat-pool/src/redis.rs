@@ -220,7 +220,7 @@ impl Manager for RedisManager {
     }
 
     /// True for a dedicated connection with something left in it, or with a command that was given up.
-    fn is_dirty(&self, connection: &RedisConnection) -> bool {
+    fn is_dirty(&self, connection: &mut RedisConnection) -> bool {
         connection.is_dirty()
     }
 

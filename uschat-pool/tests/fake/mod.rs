@@ -190,7 +190,7 @@ impl Manager for Fake {
         connection.broken.load(Ordering::SeqCst)
     }
 
-    fn is_dirty(&self, connection: &Connection) -> bool {
+    fn is_dirty(&self, connection: &mut Connection) -> bool {
         connection.dirty.load(Ordering::SeqCst)
     }
 

@@ -29,7 +29,7 @@ fn closed(scraper: &Scraper) -> Vec<(&'static str, u64)> {
 async fn shut_down(pool: Pool<Fake>, scraper: &Scraper, expected: &[(&str, u64)]) {
     assert_eq!(closed(scraper), expected);
     let snapshot = pool.snapshot();
-    assert_eq!(snapshot.closed_total, expected.iter().map(|(_, count)| count).sum());
+    assert_eq!(snapshot.closed_total, expected.iter().map(|(_, count)| count).sum::<u64>());
     assert_eq!(snapshot.connected_total - snapshot.closed_total, snapshot.size as u64);
     drop(pool.get().await.unwrap());
     pool.close();

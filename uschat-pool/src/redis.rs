@@ -69,6 +69,7 @@ use crate::{
 
 mod address;
 mod cluster;
+mod coalescing;
 mod connection;
 mod effect;
 mod error;

@@ -9,6 +9,7 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::{
     RedisConfig, RedisConnection, RedisError,
+    coalescing::Coalescing,
     connection::Purpose,
     error::{explain, unreachable},
     ping, tls,
@@ -60,8 +61,9 @@ impl Server {
         let driver = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.command_deadline));
-        let (connection, driver) =
-            MultiplexedConnection::new_with_config(&self.login, stream, driver).await.map_err(explain)?;
+        let (connection, driver) = MultiplexedConnection::new_with_config(&self.login, Coalescing::new(stream), driver)
+            .await
+            .map_err(explain)?;
         Ok(RedisConnection::server(connection, driver, purpose, config.command_deadline))
     }
 

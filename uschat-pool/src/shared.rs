@@ -64,7 +64,8 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
     pub async fn handle(&self) -> Result<Handle<M>, PoolError<M::Error>> {
         match self.inner.core.pick() {
             Some(handle) => Ok(handle),
-            None => self.inner.core.wait().await.inspect_err(|error| self.inner.core.meters.refused(error)),
+            // Boxed, so that the future of the usual case is small enough to cost nothing.
+            None => Box::pin(self.inner.core.wait()).await.inspect_err(|error| self.inner.core.meters.refused(error)),
         }
     }
 
@@ -118,7 +119,6 @@ impl<M: Manager<Connection: Clone>> Shared<M> {
 /// The last clone is gone.
 impl<M: Manager> Drop for Inner<M> {
     fn drop(&mut self) {
-        self.core.upkeep.end();
         self.core.close();
     }
 }

@@ -35,7 +35,7 @@ impl Manager for Talkative {
         false
     }
 
-    fn is_dirty(&self, connection: &bool) -> bool {
+    fn is_dirty(&self, connection: &mut bool) -> bool {
         *connection
     }
 

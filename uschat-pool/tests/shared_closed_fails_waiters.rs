@@ -32,6 +32,29 @@ async fn whoever_waits_or_comes_later() {
     assert_eq!((start.elapsed(), fake.connects(), shared.snapshot().in_flight), (Duration::ZERO, 1, 0));
 }
 
+/// The task that connects belongs to a runtime that stands still.
+#[test]
+fn at_once_even_if_upkeep_does_not_run() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of its own");
+    let fake = Fake::new();
+    fake.on_connect(Peer::Silent);
+    let shared = fake.shared(shared_sized(1));
+    let first = runtime();
+    first.block_on(async {
+        assert!(tokio::time::timeout(Duration::from_millis(1), shared.handle()).await.is_err());
+    });
+    runtime().block_on(async {
+        let waiter = tokio::spawn({
+            let shared = shared.clone();
+            async move { shared.handle().await.map(drop) }
+        });
+        settle().await;
+        assert_eq!(shared.snapshot().waiting, 1);
+        shared.close();
+        assert!(matches!(waiter.await.unwrap(), Err(PoolError::Closed)));
+    });
+}
+
 #[tokio::test]
 async fn connections_end_with_their_handles() {
     let fake = Fake::new();

@@ -105,6 +105,7 @@ impl CallFailure for Unused {
 async fn a_call_that_is_cut_off_is_no_sign_of_life() {
     let fake = Fake::new();
     let shared = fake.shared(shared_sized(1));
+    grow(&shared, 1).await;
     fake.on_verify(Peer::Silent);
     let retry = Retry::within(Duration::from_secs(1));
     let start = Instant::now();

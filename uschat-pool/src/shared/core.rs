@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Handle,
-    roster::{Least, Order, Roster},
+    roster::{Order, Roster},
     upkeep::Upkeep,
     waiters::Waiters,
 };
@@ -101,21 +101,22 @@ impl<M: Manager<Connection: Clone>> Core<M> {
     /// The least loaded live connection.
     pub(super) fn pick(self: &Arc<Self>) -> Option<Handle<M>> {
         loop {
-            let least = self.roster().least_loaded(|connection| self.manager.is_broken(connection));
-            match least {
-                Least::Live { handle, news } => {
-                    if news {
-                        self.wake_upkeep();
-                    }
-                    return Some(handle);
-                }
-                Least::Broken(member) => {
-                    self.meters.closed(Closed::Broken);
-                    drop(member);
-                    self.wake_upkeep();
-                }
-                Least::None => return None,
+            let mut roster = self.roster();
+            let at = roster.least_loaded()?;
+            if self.manager.is_broken(roster.connection(at)) {
+                let broken = roster.take(at);
+                drop(roster);
+                self.meters.closed(Closed::Broken);
+                drop(broken);
+                self.wake_upkeep();
+                continue;
             }
+            let (handle, news) = roster.lend(at);
+            drop(roster);
+            if news {
+                self.wake_upkeep();
+            }
+            return Some(handle);
         }
     }
 

@@ -58,17 +58,6 @@ pub(super) struct Tally<M: Manager> {
     came_back: AtomicBool,
 }
 
-/// The least loaded connection.
-pub(super) enum Least<M: Manager> {
-    /// With `news`, upkeep has something to do.
-    Live {
-        handle: Handle<M>,
-        news: bool,
-    },
-    Broken(Member<M>),
-    None,
-}
-
 impl<M: Manager> Roster<M> {
     pub(super) fn new(size: usize, watched: bool) -> Self {
         Self { members: Vec::new(), left: Vec::new(), wanted: 0, size, made: 0, order: None, watched, closed: false }
@@ -101,30 +90,38 @@ impl<M: Manager> Roster<M> {
         (std::mem::take(&mut self.members), self.order.take())
     }
 
-    fn take(&mut self, at: usize) -> Member<M> {
+    /// Takes out the connection at that place.
+    pub(super) fn take(&mut self, at: usize) -> Member<M> {
         let member = self.members.remove(at);
         self.left.retain(|tally| tally.strong_count() > 0);
         self.left.push(Arc::downgrade(&member.tally));
         member
     }
+
+    /// The place of the connection that has the fewest handles.
+    pub(super) fn least_loaded(&self) -> Option<usize> {
+        let loads = self.members.iter().map(Member::load).enumerate();
+        loads.min_by_key(|(_, load)| *load).map(|(at, _)| at)
+    }
+
+    pub(super) fn connection(&self, at: usize) -> &M::Connection {
+        &self.members[at].connection
+    }
 }
 
 impl<M: Manager<Connection: Clone>> Roster<M> {
-    /// Hands out the connection that has the fewest handles, if it is not broken, else takes it out. One that is in use
-    /// already says that one more is needed.
-    pub(super) fn least_loaded(&mut self, is_broken: impl Fn(&M::Connection) -> bool) -> Least<M> {
-        let Some((at, member)) = self.members.iter().enumerate().min_by_key(|(_, member)| member.load()) else {
-            return Least::None;
-        };
-        if is_broken(&member.connection) {
-            return Least::Broken(self.take(at));
-        }
-        let grows = member.load() > 0 && self.members.len() == self.wanted && self.wanted < self.size;
+    /// Hands out the least loaded connection, which is at that place. If it is in use already, one more is needed. Says
+    /// whether upkeep has something to do.
+    pub(super) fn lend(&mut self, at: usize) -> (Handle<M>, bool) {
+        let member = &self.members[at];
+        let grows = self.members.len() == self.wanted && self.wanted < self.size && member.load() > 0;
         let news = grows || !self.watched;
         let handle = member.lend();
-        self.wanted += usize::from(grows);
-        self.watched = true;
-        Least::Live { handle, news }
+        if news {
+            self.wanted += usize::from(grows);
+            self.watched = true;
+        }
+        (handle, news)
     }
 
     /// Adds a new connection, and hands it out if it was made for somebody.

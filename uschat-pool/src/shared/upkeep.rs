@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    task::{AbortHandle, JoinError, JoinSet},
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until, timeout},
 };
 use tracing::{Instrument, debug, debug_span, error, info, warn};
@@ -28,52 +28,26 @@ use crate::{
 /// Stalled connections are looked for so often while they become so.
 const LOOKS: u32 = 4;
 
-/// The set's hold on its task.
-pub(super) struct Upkeep(Mutex<State>);
-
-enum State {
-    NotStarted,
-    Running {
-        task: AbortHandle,
-        /// Unset when the task ends, before the callers that count on it hear that.
-        alive: Arc<AtomicBool>,
-    },
-    /// The set is gone.
-    Ended,
-}
+/// The set's knowledge of its task: unset when that ends, before the callers that count on it hear that.
+pub(super) struct Upkeep(Mutex<Arc<AtomicBool>>);
 
 impl Upkeep {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State::NotStarted))
-    }
-
-    /// Ends the task and what it works on, for good.
-    pub(super) fn end(&self) {
-        if let State::Running { task, .. } = std::mem::replace(&mut *self.state(), State::Ended) {
-            task.abort();
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Self(Mutex::default())
     }
 }
 
 impl<M: Manager<Connection: Clone>> Core<M> {
     /// Has upkeep look at what has changed; starts it if need be and the caller is on a runtime.
     pub(super) fn wake_upkeep(self: &Arc<Self>) {
-        let mut state = self.upkeep.state();
-        let start = match &*state {
-            State::NotStarted => true,
-            State::Running { alive, .. } => !alive.load(Ordering::SeqCst),
-            State::Ended => false,
-        };
-        if start && let Ok(runtime) = Handle::try_current() {
-            let alive = Arc::new(AtomicBool::new(true));
-            let task = runtime.spawn(Task::new(self, &alive).run()).abort_handle();
-            *state = State::Running { task, alive };
+        let mut alive = self.upkeep.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !alive.load(Ordering::SeqCst)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            *alive = Arc::new(AtomicBool::new(true));
+            runtime.spawn(Task::new(self, &alive).run());
         }
-        drop(state);
+        drop(alive);
         self.changed.notify_one();
     }
 }

@@ -7,6 +7,7 @@
 //! cargo run --release --bin topology -- --help
 //! ```
 
+pub mod chaos;
 pub mod config;
 pub mod crypto;
 pub mod data_lock;

@@ -1,5 +1,5 @@
-//! How many instructions a frame takes: a figure that a noisy machine does not
-//! move, compared with the ones recorded in `instructions.txt`.
+//! How many instructions a frame or a check-out takes: a figure that a noisy
+//! machine does not move, compared with the ones recorded in `instructions.txt`.
 //!
 //! `cargo bench -p uschat-benches --bench instructions -- --help`
 //!
@@ -14,6 +14,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a contender that fails stops the run")]
 
 mod contenders;
+#[path = "contenders/pools/no_op.rs"]
+mod no_op;
 
 use std::hint::black_box;
 use std::io::ErrorKind;
@@ -22,6 +24,9 @@ use std::process::{Command, ExitCode};
 
 use bytes::Bytes;
 use contenders::{decode, encode};
+use no_op::{Deadpool, Lend, UsChat};
+use tokio::runtime::Builder;
+use tokio::task::unconstrained;
 use uschat_benches::{MAX_STREAM_LEN, body, frames_in_stream, stream};
 
 const BODY_LEN: usize = 64;
@@ -35,8 +40,8 @@ const WORKLOAD: &str = "--workload";
 const HELP: &str = "\
 Usage: cargo bench -p uschat-benches --bench instructions -- [--record] [--strict]
 
-Counts the instructions that a frame with a body of 64 bytes takes, with valgrind, and compares them with
-benches/instructions.txt. The exit status is 1 if a figure is more than 2 % above the recorded one.
+Counts the instructions that a frame with a body of 64 bytes takes, and getting a connection out of a pool and giving it
+back, with valgrind, and compares them with benches/instructions.txt. The exit status is 1 if a figure is more than 2 % above the recorded one.
 
   --record   write the figures to benches/instructions.txt
   --strict   exit with status 2 if valgrind is missing, instead of 0
@@ -57,9 +62,17 @@ enum Run {
     /// Copies each body into memory of its own and frees it: the part of an
     /// owned frame that the allocator has.
     Allocate,
+    /// Gets a connection that does nothing and gives it back, as often as a
+    /// stream has frames, one task alone.
+    Lend(Pool),
 }
 
-const WORKLOADS: [Workload; 8] = [
+enum Pool {
+    UsChat,
+    Deadpool,
+}
+
+const WORKLOADS: [Workload; 10] = [
     Workload { name: "batch", run: Run::Decode("uschat_borrowed") },
     Workload { name: "owned", run: Run::Decode("uschat") },
     Workload { name: "owned_sharing", run: Run::Decode("uschat_sharing") },
@@ -68,6 +81,8 @@ const WORKLOADS: [Workload; 8] = [
     Workload { name: "encode", run: Run::Encode("uschat_borrowed") },
     Workload { name: "codec_encode", run: Run::Encode("uschat") },
     Workload { name: "length_delimited_encode", run: Run::Encode("length_delimited") },
+    Workload { name: "pool", run: Run::Lend(Pool::UsChat) },
+    Workload { name: "deadpool", run: Run::Lend(Pool::Deadpool) },
 ];
 
 /// The copy that every decoder makes.
@@ -134,6 +149,8 @@ impl Workload {
                     drop(black_box(Bytes::copy_from_slice(black_box(&body))));
                 }
             }
+            Run::Lend(Pool::UsChat) => lend(|| UsChat::new(8), times * frames_in_stream(BODY_LEN)),
+            Run::Lend(Pool::Deadpool) => lend(|| Deadpool::new(8), times * frames_in_stream(BODY_LEN)),
         }
     }
 
@@ -160,6 +177,17 @@ impl Workload {
         let collected = said.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
         collected.filter(|_| output.status.success()).ok_or_else(|| format!("valgrind failed: {}", said.trim()))
     }
+}
+
+/// Lends so often.
+fn lend<L: Lend>(pool: impl Fn() -> L, times: usize) {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(unconstrained(async {
+        let pool = pool();
+        for _ in 0..times {
+            drop(black_box(pool.get().await));
+        }
+    }));
 }
 
 /// Each workload and its instructions a frame, without the copy that nobody can
@@ -192,12 +220,14 @@ fn report(counted: &[(&Workload, f64)], record: bool) -> ExitCode {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.txt");
     let old = std::fs::read_to_string(&path).unwrap_or_default();
     let mut new = String::from(
-        "# Instructions a frame, bodies of 64 bytes; decoding without the copy into the buffer.\n\
+        "# Instructions a frame, bodies of 64 bytes; decoding without the copy into the buffer. Or, for pools, a check-out.\n\
          # Written by `cargo bench -p uschat-benches --bench instructions -- --record`, but for the goals.\n\
          # workload figure goal\n",
     );
     let mut grown = 0;
-    println!("instructions a frame, bodies of {BODY_LEN} bytes; decoding without the copy into the buffer");
+    println!(
+        "instructions a frame, bodies of {BODY_LEN} bytes; decoding without the copy into the buffer; pools: a check-out"
+    );
     println!("  {:<24} {:>8} {:>9}  goal", "workload", "counted", "recorded");
     for &(&Workload { name, .. }, figure) in counted {
         let old = recorded(&old, name);

@@ -1,5 +1,5 @@
 //! The codecs that the targets `codec`, `ratios` and `instructions` compare, so
-//! that all three mean the same by a name.
+//! that all three mean the same by a name. The pools lie beside them.
 //!
 //! Every contender takes the same bytes, tells the same checksum, and keeps its
 //! buffer from one stream to the next, as a connection does.

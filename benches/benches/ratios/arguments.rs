@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::SECTIONS;
+use crate::{SECTIONS, Section};
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq)]
@@ -33,10 +33,16 @@ impl Request {
                 }
                 // What cargo says to every bench target, and what criterion's targets beside this one understand.
                 "--bench" | "--noplot" => {}
-                name => match SECTIONS.iter().find(|section| section.name == name) {
-                    Some(section) => asked.sections.push(section.name),
-                    None => return Err(format!("{name}: there is no such section or option; see --help")),
-                },
+                name => {
+                    let before = asked.sections.len();
+                    let named = |section: &&Section| {
+                        section.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                    };
+                    asked.sections.extend(SECTIONS.iter().filter(named).map(|section| section.name));
+                    if asked.sections.len() == before {
+                        return Err(format!("{name}: there is no such section or option; see --help"));
+                    }
+                }
             }
         }
         Ok(Self::Run(asked))
@@ -48,8 +54,9 @@ pub(crate) fn help() -> String {
     let mut text = String::from(
         "Usage: cargo bench -p uschat-benches --bench ratios -- [SECTION...] [--rounds N]\n\n\
          Compares this project's crates with their peers: all contenders run once a round, in turn, and the\n\
-         figures are medians over the rounds. Times are CPU times of the thread. Also writes target/ratios.json.\n\n\
-         Sections (all of them, if none is named):\n",
+         figures are medians over the rounds. Times are CPU times of the thread, if they are not called wall. Also\n\
+         writes target/ratios.json.\n\n\
+         Sections (all of them, if none is named; `pools` names all that begin with it):\n",
     );
     for section in &SECTIONS {
         let _ = writeln!(text, "  {:<12} {}", section.name, section.about);

@@ -16,6 +16,9 @@ pub(crate) enum Ratio {
     Speed,
     /// How many times what its base costs a contender costs.
     Cost,
+    /// How many times its base's figure a contender's is, where a figure is no
+    /// cost.
+    Share,
 }
 
 /// Some contenders with the same task.
@@ -50,6 +53,8 @@ pub(crate) enum Bound {
     Speed(f64),
     /// At most so many times the cost.
     Cost(f64),
+    /// A median of its own of at least this much.
+    Floor(f64),
 }
 
 /// The medians of a contest.
@@ -97,6 +102,11 @@ impl<'a> Contest<'a> {
         self.goals.push(Goal { name: name.into(), against: against.into(), bound });
     }
 
+    /// A goal that nobody else has a part in: the least that the median may be.
+    pub(crate) fn floor(&mut self, name: &str, least: f64) {
+        self.goal(name, name, Bound::Floor(least));
+    }
+
     /// Lets everybody take so many turns. `progress` hears of each round.
     pub(crate) fn run(mut self, rounds: usize, progress: impl Fn(usize)) -> Outcome {
         let count = self.entries.len();
@@ -117,7 +127,7 @@ impl<'a> Contest<'a> {
             let (own, base) = (&costs[index_of(name)], &costs[index_of(base)]);
             median(own.iter().zip(base).map(|(own, base)| match ratio {
                 Ratio::Speed => base / own,
-                Ratio::Cost => own / base,
+                Ratio::Cost | Ratio::Share => own / base,
             }))
         };
         let rows = self.entries.iter().zip(&costs).map(|(entry, costs)| Row {
@@ -136,6 +146,10 @@ impl<'a> Contest<'a> {
                 Bound::Cost(most) => {
                     let cost = ratio(&goal.name, &goal.against, Ratio::Cost);
                     (cost, cost <= most)
+                }
+                Bound::Floor(least) => {
+                    let figure = median(costs[index_of(&goal.name)].iter().copied());
+                    (figure, figure >= least)
                 }
             };
             Reached { goal, ratio, met }

@@ -15,6 +15,9 @@ mod codec;
 #[path = "../contenders/mod.rs"]
 mod contenders;
 mod contest;
+#[path = "../contenders/pools/mod.rs"]
+mod pool_contenders;
+mod pools;
 mod report;
 mod tcp;
 
@@ -29,12 +32,17 @@ struct Section {
     run: fn(&mut report::Report),
 }
 
-const SECTIONS: [Section; 2] = [
+const SECTIONS: [Section; 6] = [
     Section { name: "codec", about: "bytes to frames and back, in memory", run: codec::run },
     Section { name: "tcp", about: "frames over a loopback connection", run: tcp::run },
+    Section { name: "pools/no_op", about: "connections that do nothing, lent", run: pools::no_op::run },
+    Section { name: "pools/grpc", about: "calls over channels lent and shared", run: pools::grpc::run },
+    Section { name: "pools/redis", about: "commands over connections lent and shared", run: pools::redis::run },
+    Section { name: "pools/sql", about: "statements on connections lent", run: pools::sql::run },
 ];
 
 fn main() -> ExitCode {
+    pool_contenders::grpc_server::serve_if_asked();
     let Arguments { sections, rounds } = match Request::parse(std::env::args().skip(1)) {
         Ok(Request::Run(arguments)) => arguments,
         Ok(Request::Help) => {

@@ -59,11 +59,7 @@ impl Report {
 fn print_table(title: &str, unit: &str, ratio: Ratio, outcome: &Outcome) {
     let names = outcome.rows.iter().map(|row| row.name.len());
     let width = names.chain([unit.len()]).max().unwrap_or(0);
-    let heading = match ratio {
-        Ratio::Speed => "speed",
-        Ratio::Cost => "cost",
-    };
-    println!("\n{title}\n  {unit:<width$} {:>9} {heading:>7}  goals", "median");
+    println!("\n{title}\n  {unit:<width$} {:>9} {:>7}  goals", "median", heading(ratio));
     for Row { name, cost, ratio, .. } in &outcome.rows {
         let goals = outcome.goals.iter().filter(|reached| reached.goal.name == *name).map(in_words);
         let line =
@@ -71,6 +67,14 @@ fn print_table(title: &str, unit: &str, ratio: Ratio, outcome: &Outcome) {
         println!("{}", line.trim_end());
     }
     let _ = std::io::stdout().flush();
+}
+
+fn heading(ratio: Ratio) -> &'static str {
+    match ratio {
+        Ratio::Speed => "speed",
+        Ratio::Cost => "cost",
+        Ratio::Share => "share",
+    }
 }
 
 /// Three digits that say something.
@@ -83,15 +87,16 @@ fn figure(cost: f64) -> String {
 }
 
 fn in_words(Reached { goal, ratio, met }: &Reached) -> String {
-    let bound = match goal.bound {
-        Bound::Speed(least) => format!(">= {least}x the speed of {}", goal.against),
-        Bound::Cost(most) => format!("<= {most}x the cost of {}", goal.against),
-    };
-    format!("{bound}: {} ({ratio:.2}x)", if *met { "met" } else { "MISSED" })
+    let met = if *met { "met" } else { "MISSED" };
+    match goal.bound {
+        Bound::Speed(least) => format!(">= {least}x the speed of {}: {met} ({ratio:.2}x)", goal.against),
+        Bound::Cost(most) => format!("<= {most}x the cost of {}: {met} ({ratio:.2}x)", goal.against),
+        Bound::Floor(least) => format!(">= {least}: {met} ({ratio:.2})"),
+    }
 }
 
 fn as_json(title: &str, unit: &str, ratio: Ratio, rounds: usize, outcome: &Outcome) -> Value {
-    let ratio_name = if ratio == Ratio::Speed { "speed" } else { "cost" };
+    let ratio_name = heading(ratio);
     let rows = outcome.rows.iter().map(
         |Row { name, base, cost, ratio }| json!({ "name": name, "median": cost, "base": base, ratio_name: ratio }),
     );
@@ -99,6 +104,7 @@ fn as_json(title: &str, unit: &str, ratio: Ratio, rounds: usize, outcome: &Outco
         let (kind, bound) = match goal.bound {
             Bound::Speed(least) => ("speed_at_least", least),
             Bound::Cost(most) => ("cost_at_most", most),
+            Bound::Floor(least) => ("median_at_least", least),
         };
         json!({ "name": goal.name, "against": goal.against, kind: bound, "ratio": ratio, "met": met })
     });

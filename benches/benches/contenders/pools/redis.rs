@@ -44,7 +44,7 @@ async fn get(connection: &mut (impl ConnectionLike + Send)) {
 pub(crate) struct UsChatShared(Shared<RedisManager>);
 
 pub(crate) fn uschat_shared(server: &RedisServer) -> UsChatShared {
-    let config = SharedConfig { size: 1, ..SharedConfig::default() };
+    let config = SharedConfig::pipelined();
     UsChatShared(Shared::new("redis", manager(server), config).expect("a valid configuration"))
 }
 

@@ -52,7 +52,7 @@ impl<M: Manager> Pool<M> {
     }
 }
 
-impl<M: Manager<Connection: Clone>> Shared<M> {
+impl<M: Manager<Connection: Clone + Sync>> Shared<M> {
     /// Hands a connection to `call`, and makes it again, each time with a connection handed out anew, as far as `retry`
     /// allows. A connection whose call failed with an error that says that it was lost is reported as
     /// [`broken`](crate::Handle::broken).

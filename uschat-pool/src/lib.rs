@@ -13,7 +13,120 @@
 //! Both ask a peer that cannot be connected to at growing intervals, with one attempt each; callers in
 //! between who need a new connection fail at once.
 //!
+//! [`Pool::call`] and [`Shared::call`] make a call again if that is safe, within a deadline, over a connection that is in order.
+//!
 //! It stands alone in the UsChat family: it knows nothing of chat, and the server uses it.
+//!
+//! # SQL
+//!
+//! Any sqlx database, with the feature `sql`:
+//!
+//! ```
+//! # #[cfg(not(feature = "sql"))] fn main() {}
+//! # #[cfg(feature = "sql")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use uschat_pool::{Pool, PoolConfig, Retry, sql::{SqlManager, commit, sqlx}};
+//! use sqlx::sqlite::{Sqlite, SqliteConnectOptions};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("shop.db");
+//! let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+//! let manager = SqlManager::<Sqlite>::new(options)
+//!     .setup("CREATE TABLE IF NOT EXISTS stock (thing TEXT PRIMARY KEY, pieces INTEGER)")
+//!     .slow_after(Duration::from_millis(200)); // logged as a warning
+//! let shop = Pool::new("shop", manager, PoolConfig::default())?;
+//!
+//! let mut lease = shop.get().await?; // a connection of our own
+//! sqlx::query("INSERT INTO stock VALUES (?, 1)").bind("book").execute(&mut *lease).await?;
+//! drop(lease); // goes back
+//!
+//! // All of it or nothing; made again if a deadlock or a lost connection undid it.
+//! let sell = Retry::within(Duration::from_secs(3));
+//! shop.call(&sell, async |mut lease| {
+//!     let mut sale = lease.begin().await?;
+//!     sqlx::query("UPDATE stock SET pieces = pieces - 1 WHERE thing = ?").bind("book").execute(&mut *sale).await?;
+//!     commit(sale).await
+//! })
+//! .await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Redis
+//!
+//! One server, or a cluster, with the feature `redis`:
+//!
+//! ```
+//! # #[cfg(not(feature = "redis"))] fn main() {}
+//! # #[cfg(feature = "redis")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use uschat_pool::{Pool, PoolConfig, Retry, Shared, SharedConfig};
+//! use uschat_pool::redis::{RedisConfig, RedisManager, redis::cmd};
+//!
+//! # struct Server(std::process::Child);
+//! # impl Drop for Server { fn drop(&mut self) { let _ = self.0.kill(); let _ = self.0.wait(); } }
+//! # let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+//! # let arguments = ["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()];
+//! # let started = std::process::Command::new("redis-server").args(arguments).stdout(std::process::Stdio::null()).spawn();
+//! # let Ok(_server) = started.map(Server) else { return Ok(()) };
+//! # let url = &format!("redis://127.0.0.1:{port}/0");
+//! let manager = RedisManager::new(url, &RedisConfig::default())?; // "redis://127.0.0.1:6379/0"
+//! let state = Shared::new("state", manager, SharedConfig::pipelined())?;
+//!
+//! // Both may be done twice, so they are made again while Redis is away, for 10 s at most.
+//! let retry = Retry::within(Duration::from_secs(10)).idempotent();
+//! state.call(&retry, async |mut redis| cmd("SET").arg("word").arg("hello").exec_async(&mut redis).await).await?;
+//! let word: String = state.call(&retry, async |mut redis| cmd("GET").arg("word").query_async(&mut redis).await).await?;
+//! assert_eq!(word, "hello");
+//!
+//! // Commands that wait, and WATCH, need a connection of their own.
+//! let workers = Pool::new("workers", RedisManager::dedicated(url, &RedisConfig::default())?, PoolConfig::default())?;
+//! let mut lease = workers.get().await?;
+//! let job: Option<(String, String)> = cmd("BLPOP").arg("jobs").arg(0.05).query_async(&mut *lease).await?;
+//! assert_eq!(job, None);
+//! # Ok(()) }
+//! ```
+//!
+//! # gRPC
+//!
+//! The stubs of any tonic client, with the feature `grpc`; here those of `tonic-health`:
+//!
+//! ```
+//! # #[cfg(not(feature = "grpc"))] fn main() {}
+//! # #[cfg(feature = "grpc")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+//! use uschat_pool::{Pool, PoolConfig, Retry, Shared, SharedConfig, grpc::{GrpcConfig, GrpcManager, tonic}};
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let server = listener.local_addr()?;
+//! # let service = tonic_health::server::health_reporter().1;
+//! # let served = tonic::transport::Server::builder().add_service(service);
+//! # tokio::spawn(served.serve_with_incoming(tonic::transport::server::TcpIncoming::from(listener)));
+//!
+//! let manager = GrpcManager::new(format!("http://{server}"), &GrpcConfig::default())?; // "http://10.0.0.5:50052"
+//! let channels = Shared::new("status", manager.clone(), SharedConfig::default())?;
+//!
+//! let handle = channels.handle().await?; // keep it until the call is over: it counts
+//! let request = tonic::Request::new(HealthCheckRequest::default());
+//! let answer = HealthClient::new(handle.clone()).check(request).await?.into_inner();
+//! assert_eq!(answer.status, 1); // serving
+//!
+//! // Over another channel if this one dies meanwhile.
+//! let retry = Retry::within(Duration::from_secs(3)).idempotent();
+//! channels.call(&retry, async |channel| HealthClient::new(channel).check(HealthCheckRequest::default()).await).await?;
+//!
+//! // One call at a time on each connection.
+//! let stubs = Pool::new("status", manager, PoolConfig { size: 2, ..PoolConfig::default() })?;
+//! HealthClient::new(&mut *stubs.get().await?).check(HealthCheckRequest::default()).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Connections of another kind
 //!
 //! ```
 //! use std::{io, net::SocketAddr};

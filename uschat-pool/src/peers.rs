@@ -83,7 +83,7 @@ impl PeersConfig {
     }
 }
 
-impl<M: Manager<Connection: Clone>> PeerPools<M> {
+impl<M: Manager<Connection: Clone + Sync>> PeerPools<M> {
     /// No peers yet. `connect` makes the manager for a peer's name and address; it must not connect or block, and must not
     /// use these peers. `name` stands before the peer's own in logs and snapshots.
     ///
@@ -192,7 +192,7 @@ impl<M: Manager> Inner<M> {
     }
 }
 
-impl<M: Manager<Connection: Clone>> Inner<M> {
+impl<M: Manager<Connection: Clone + Sync>> Inner<M> {
     fn peer(&self, name: &str, address: &str) -> Result<Peer<M>, M::Error> {
         let manager = (self.make)(name, address)?;
         let connections = Shared::new(format!("{} {name}", self.name), manager, self.config.shared.clone())
@@ -218,7 +218,7 @@ impl<M: Manager> Clone for PeerPools<M> {
     }
 }
 
-impl<M: Manager<Connection: Clone>> fmt::Debug for PeerPools<M> {
+impl<M: Manager<Connection: Clone + Sync>> fmt::Debug for PeerPools<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PeerPools").field(&self.snapshots()).finish()
     }

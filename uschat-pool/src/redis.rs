@@ -69,7 +69,6 @@ use crate::{
 
 mod address;
 mod cluster;
-mod coalescing;
 mod connection;
 mod effect;
 mod error;

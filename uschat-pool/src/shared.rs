@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::timeout;
 
-use self::{core::Core, roster::Tally};
+use self::{core::Core, roster::Member};
 use crate::{ConfigError, Manager, PoolError, SharedConfig, SharedSnapshot, observe::Closed};
 
 mod core;
@@ -38,7 +38,7 @@ struct Inner<M: Manager> {
     core: Arc<Core<M>>,
 }
 
-impl<M: Manager<Connection: Clone>> Shared<M> {
+impl<M: Manager<Connection: Clone + Sync>> Shared<M> {
     /// Builds the set without connecting. `name` says in logs and snapshots whose it is.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl<M: Manager> Clone for Shared<M> {
     }
 }
 
-impl<M: Manager<Connection: Clone>> fmt::Debug for Shared<M> {
+impl<M: Manager<Connection: Clone + Sync>> fmt::Debug for Shared<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Shared").field(&self.snapshot()).finish()
     }
@@ -139,14 +139,14 @@ impl<M: Manager<Connection: Clone>> fmt::Debug for Shared<M> {
 /// counts as busier by one, and when it is dropped, that counts as a sign of life.
 pub struct Handle<M: Manager> {
     connection: M::Connection,
-    tally: Arc<Tally<M>>,
+    member: Arc<Member<M>>,
     /// Its call is under way: if it is dropped now, nothing came back.
     unanswered: bool,
 }
 
 impl<M: Manager> Handle<M> {
-    fn new(connection: M::Connection, tally: Arc<Tally<M>>) -> Self {
-        Self { connection, tally, unanswered: false }
+    fn new(connection: M::Connection, member: Arc<Member<M>>) -> Self {
+        Self { connection, member, unanswered: false }
     }
 
     pub(crate) fn set_unanswered(&mut self, unanswered: bool) {
@@ -154,12 +154,12 @@ impl<M: Manager> Handle<M> {
     }
 }
 
-impl<M: Manager<Connection: Clone>> Handle<M> {
+impl<M: Manager<Connection: Clone + Sync>> Handle<M> {
     /// Reports that the connection no longer works, or does not answer. It is replaced at once, as far as the peer can be
     /// connected to; handles of the same connection stay as they are, and a report about a connection that was replaced
     /// already changes nothing.
     pub fn broken(self) {
-        if let Some((set, number)) = self.tally.place() {
+        if let Some((set, number)) = self.member.place() {
             set.replace(number, Closed::Broken);
         }
     }
@@ -168,7 +168,7 @@ impl<M: Manager<Connection: Clone>> Handle<M> {
 impl<M: Manager> Drop for Handle<M> {
     fn drop(&mut self) {
         if !self.unanswered {
-            self.tally.note_return();
+            self.member.note_return();
         }
     }
 }

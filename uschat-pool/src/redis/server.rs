@@ -9,7 +9,6 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
 use super::{
     RedisConfig, RedisConnection, RedisError,
-    coalescing::Coalescing,
     connection::Purpose,
     error::{explain, unreachable},
     ping, tls,
@@ -32,7 +31,9 @@ impl Server {
         as_cluster: bool,
     ) -> Result<RedisConnection, RedisError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        // With many users the kernel gathers the commands that come while earlier ones are on their way: fewer, larger writes,
+        // and nothing waits that Redis could begin with. One user has nothing to gather.
+        stream.set_nodelay(purpose == Purpose::Dedicated).map_err(unreachable)?;
         let mut connection = match &self.tls {
             None => self.log_in(stream, config, purpose).await?,
             Some(tls) => {
@@ -61,9 +62,8 @@ impl Server {
         let driver = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.command_deadline));
-        let (connection, driver) = MultiplexedConnection::new_with_config(&self.login, Coalescing::new(stream), driver)
-            .await
-            .map_err(explain)?;
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(&self.login, stream, driver).await.map_err(explain)?;
         Ok(RedisConnection::server(connection, driver, purpose, config.command_deadline))
     }
 

@@ -97,7 +97,7 @@ impl<M: Manager> Core<M> {
     }
 }
 
-impl<M: Manager<Connection: Clone>> Core<M> {
+impl<M: Manager<Connection: Clone + Sync>> Core<M> {
     /// The least loaded live connection.
     pub(super) fn pick(self: &Arc<Self>) -> Option<Handle<M>> {
         loop {
@@ -111,12 +111,12 @@ impl<M: Manager<Connection: Clone>> Core<M> {
                 self.wake_upkeep();
                 continue;
             }
-            let (handle, news) = roster.lend(at);
+            let (member, news) = roster.lend(at);
             drop(roster);
             if news {
                 self.wake_upkeep();
             }
-            return Some(handle);
+            return Some(member.handle());
         }
     }
 

@@ -16,9 +16,9 @@ use crate::{Manager, PoolError};
 /// What the set keeps under its lock. The lock is held for each hand-out, so nothing here waits, and no connection is
 /// dropped here.
 pub(super) struct Roster<M: Manager> {
-    members: Vec<Member<M>>,
+    entries: Vec<Entry<M>>,
     /// Connections that were replaced while handles of them were out.
-    left: Vec<Weak<Tally<M>>>,
+    left: Vec<Weak<Member<M>>>,
     /// So many connections the callers needed at one time; what breaks is replaced up to there.
     wanted: usize,
     /// What `wanted` may become.
@@ -42,17 +42,17 @@ pub(super) struct Order<M: Manager> {
 pub(super) type Caller<M> = oneshot::Sender<Result<Handle<M>, PoolError<<M as Manager>::Error>>>;
 
 /// One live connection.
-pub(super) struct Member<M: Manager> {
-    connection: M::Connection,
-    tally: Arc<Tally<M>>,
+struct Entry<M: Manager> {
+    member: Arc<Member<M>>,
     /// Since then handles of it were out and none came back, as far as was looked.
     quiet_since: Option<Instant>,
 }
 
-/// What a connection's handles share. They are counted by its references: taking and dropping a handle is one atomic step
-/// each.
-pub(super) struct Tally<M: Manager> {
+/// A connection, and what its handles share. They are counted by its references: taking and dropping a handle is one atomic
+/// step each.
+pub(super) struct Member<M: Manager> {
     number: u64,
+    connection: M::Connection,
     set: Weak<Core<M>>,
     /// A handle was dropped since somebody looked.
     came_back: AtomicBool,
@@ -60,79 +60,80 @@ pub(super) struct Tally<M: Manager> {
 
 impl<M: Manager> Roster<M> {
     pub(super) fn new(size: usize, watched: bool) -> Self {
-        Self { members: Vec::new(), left: Vec::new(), wanted: 0, size, made: 0, order: None, watched, closed: false }
+        Self { entries: Vec::new(), left: Vec::new(), wanted: 0, size, made: 0, order: None, watched, closed: false }
     }
 
     pub(super) fn live(&self) -> usize {
-        self.members.len()
+        self.entries.len()
     }
 
     /// A connection was lost, or callers need one more.
     pub(super) fn is_short(&self) -> bool {
-        self.members.len() < self.wanted
+        self.entries.len() < self.wanted
     }
 
     /// Handles in use, those of connections that were replaced included.
     pub(super) fn handles(&self) -> usize {
-        self.members.iter().map(Member::load).sum::<usize>() + self.left.iter().map(Weak::strong_count).sum::<usize>()
+        self.entries.iter().map(Entry::load).sum::<usize>() + self.left.iter().map(Weak::strong_count).sum::<usize>()
     }
 
     /// Takes out the connection of that number; one that was taken out already changes nothing.
-    pub(super) fn remove(&mut self, number: u64) -> Option<Member<M>> {
-        let at = self.members.iter().position(|member| member.tally.number == number)?;
+    pub(super) fn remove(&mut self, number: u64) -> Option<Arc<Member<M>>> {
+        let at = self.entries.iter().position(|entry| entry.member.number == number)?;
         Some(self.take(at))
     }
 
     /// Takes out all connections and the connect under way, for good.
-    pub(super) fn close(&mut self) -> (Vec<Member<M>>, Option<Order<M>>) {
+    pub(super) fn close(&mut self) -> (Vec<Arc<Member<M>>>, Option<Order<M>>) {
         self.closed = true;
-        self.left.extend(self.members.iter().map(|member| Arc::downgrade(&member.tally)));
-        (std::mem::take(&mut self.members), self.order.take())
+        let members: Vec<_> = self.entries.drain(..).map(|entry| entry.member).collect();
+        self.left.extend(members.iter().map(Arc::downgrade));
+        (members, self.order.take())
     }
 
     /// Takes out the connection at that place.
-    pub(super) fn take(&mut self, at: usize) -> Member<M> {
-        let member = self.members.remove(at);
+    pub(super) fn take(&mut self, at: usize) -> Arc<Member<M>> {
+        let member = self.entries.remove(at).member;
         self.left.retain(|tally| tally.strong_count() > 0);
-        self.left.push(Arc::downgrade(&member.tally));
+        self.left.push(Arc::downgrade(&member));
         member
     }
 
     /// The place of the connection that has the fewest handles.
     pub(super) fn least_loaded(&self) -> Option<usize> {
-        let loads = self.members.iter().map(Member::load).enumerate();
+        let loads = self.entries.iter().map(Entry::load).enumerate();
         loads.min_by_key(|(_, load)| *load).map(|(at, _)| at)
     }
 
     pub(super) fn connection(&self, at: usize) -> &M::Connection {
-        &self.members[at].connection
+        &self.entries[at].member.connection
     }
 }
 
-impl<M: Manager<Connection: Clone>> Roster<M> {
-    /// Hands out the least loaded connection, which is at that place. If it is in use already, one more is needed. Says
-    /// whether upkeep has something to do.
-    pub(super) fn lend(&mut self, at: usize) -> (Handle<M>, bool) {
-        let member = &self.members[at];
-        let grows = self.members.len() == self.wanted && self.wanted < self.size && member.load() > 0;
+impl<M: Manager<Connection: Clone + Sync>> Roster<M> {
+    /// Hands out the least loaded connection, which is at that place, to be made a handle of outside of the lock. If it is in
+    /// use already, one more is needed. Says whether upkeep has something to do.
+    pub(super) fn lend(&mut self, at: usize) -> (Arc<Member<M>>, bool) {
+        let entry = &self.entries[at];
+        let grows = self.entries.len() == self.wanted && self.wanted < self.size && entry.load() > 0;
         let news = grows || !self.watched;
-        let handle = member.lend();
+        let member = Arc::clone(&entry.member);
         if news {
             self.wanted += usize::from(grows);
             self.watched = true;
         }
-        (handle, news)
+        (member, news)
     }
 
     /// Adds a new connection, and hands it out if it was made for somebody.
     pub(super) fn add(&mut self, connection: M::Connection, set: &Arc<Core<M>>, lent: bool) -> Option<Handle<M>> {
         self.made += 1;
-        let tally = Tally { number: self.made, set: Arc::downgrade(set), came_back: AtomicBool::new(false) };
-        let member = Member { connection, tally: Arc::new(tally), quiet_since: None };
-        let handle = lent.then(|| member.lend());
+        let (set, came_back) = (Arc::downgrade(set), AtomicBool::new(false));
+        let member = Arc::new(Member { number: self.made, connection, set, came_back });
+        let handle = lent.then(|| Member::handle(Arc::clone(&member)));
         self.watched |= lent;
-        self.members.push(member);
-        self.wanted = self.wanted.max(self.members.len());
+        self.entries.push(Entry { member, quiet_since: None });
+        self.wanted = self.wanted.max(self.entries.len());
         handle
     }
 
@@ -140,41 +141,39 @@ impl<M: Manager<Connection: Clone>> Roster<M> {
     /// their time begins anew. If no handle is out at all, nobody needs to look before the next one is.
     pub(super) fn stalled(&mut self, now: Instant, stall_after: Duration) -> Vec<(u64, M::Connection)> {
         let mut stalled = Vec::new();
-        for Member { connection, tally, quiet_since } in &mut self.members {
-            let came_back = tally.came_back.swap(false, Ordering::Relaxed);
+        for entry in &mut self.entries {
+            let in_use = entry.load() > 0;
+            let Entry { member, quiet_since } = entry;
+            let came_back = member.came_back.swap(false, Ordering::Relaxed);
             match *quiet_since {
                 _ if came_back => *quiet_since = None,
                 Some(since) if now.duration_since(since) >= stall_after => {
-                    stalled.push((tally.number, connection.clone()));
+                    stalled.push((member.number, member.connection.clone()));
                     *quiet_since = None;
                 }
-                None if tally.handles() > 0 => *quiet_since = Some(now),
+                None if in_use => *quiet_since = Some(now),
                 Some(_) | None => {}
             }
         }
-        self.watched = self.members.iter().any(|member| member.load() > 0);
+        self.watched = self.entries.iter().any(|entry| entry.load() > 0);
         stalled
     }
 }
 
-impl<M: Manager> Member<M> {
+impl<M: Manager> Entry<M> {
+    /// Handles in use: every reference but this one.
     fn load(&self) -> usize {
-        self.tally.handles()
+        Arc::strong_count(&self.member) - 1
     }
 }
 
-impl<M: Manager<Connection: Clone>> Member<M> {
-    fn lend(&self) -> Handle<M> {
-        Handle::new(self.connection.clone(), Arc::clone(&self.tally))
+impl<M: Manager<Connection: Clone + Sync>> Member<M> {
+    pub(super) fn handle(self: Arc<Self>) -> Handle<M> {
+        Handle::new(self.connection.clone(), self)
     }
 }
 
-impl<M: Manager> Tally<M> {
-    /// Handles in use: every reference but the member's own.
-    fn handles(self: &Arc<Self>) -> usize {
-        Arc::strong_count(self) - 1
-    }
-
+impl<M: Manager> Member<M> {
     /// A handle ends after its use.
     pub(super) fn note_return(&self) {
         self.came_back.store(true, Ordering::Relaxed);
@@ -187,7 +186,7 @@ impl<M: Manager> Tally<M> {
 }
 
 /// The connection was replaced, and its last handle is gone.
-impl<M: Manager> Drop for Tally<M> {
+impl<M: Manager> Drop for Member<M> {
     fn drop(&mut self) {
         if let Some(set) = self.set.upgrade() {
             set.emptied.notify_waiters();

@@ -37,7 +37,7 @@ impl Upkeep {
     }
 }
 
-impl<M: Manager<Connection: Clone>> Core<M> {
+impl<M: Manager<Connection: Clone + Sync>> Core<M> {
     /// Has upkeep look at what has changed; starts it if need be and the caller is on a runtime.
     pub(super) fn wake_upkeep(self: &Arc<Self>) {
         let mut alive = self.upkeep.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +54,7 @@ impl<M: Manager<Connection: Clone>> Core<M> {
 
 type Connected<M> = Result<<M as Manager>::Connection, PoolError<<M as Manager>::Error>>;
 
-struct Task<M: Manager<Connection: Clone>> {
+struct Task<M: Manager<Connection: Clone + Sync>> {
     core: Arc<Core<M>>,
     connects: JoinSet<Connected<M>>,
     /// Connections by their number; with an error, what was wrong with them.
@@ -66,7 +66,7 @@ struct Task<M: Manager<Connection: Clone>> {
     alive: Arc<AtomicBool>,
 }
 
-impl<M: Manager<Connection: Clone>> Task<M> {
+impl<M: Manager<Connection: Clone + Sync>> Task<M> {
     fn new(core: &Arc<Core<M>>, alive: &Arc<AtomicBool>) -> Self {
         Self {
             core: Arc::clone(core),
@@ -216,7 +216,7 @@ impl<M: Manager<Connection: Clone>> Task<M> {
 }
 
 /// However the task ends, nobody may count on it from here on.
-impl<M: Manager<Connection: Clone>> Drop for Task<M> {
+impl<M: Manager<Connection: Clone + Sync>> Drop for Task<M> {
     fn drop(&mut self) {
         self.alive.store(false, Ordering::SeqCst);
         self.core.breaker.give_up();

@@ -9,11 +9,11 @@ use bytes::{Buf, BufMut, Bytes};
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::codegen::tokio_stream::wrappers::TcpListenerStream;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 /// What makes this program a server.
@@ -35,7 +35,9 @@ pub(crate) fn serve_if_asked() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         println!("{}", listener.local_addr().expect("an address"));
         let server = Server::builder().add_routes(Routes::new(Echo));
-        server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("a server");
+        // As servers do: otherwise answers wait for acknowledgements that the client delays.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        server.serve_with_incoming(incoming).await.expect("a server");
     });
 }
 

@@ -89,7 +89,7 @@ pub(crate) async fn run(options: Options) -> Result<usize, String> {
                 teller.say(&format!("redis-server is process {} now", server.pid()));
                 let back = Instant::now();
                 redis
-                    .call(&Retry::within(DEADLINE).idempotent(), |mut connection| async move {
+                    .call(Retry::within(DEADLINE).idempotent(), |mut connection| async move {
                         cmd("PING").exec_async(&mut connection).await
                     })
                     .await
@@ -114,7 +114,7 @@ async fn work(worker: usize, redis: Shared<RedisManager>, tally: Arc<Mutex<Tally
     for number in 0u64.. {
         let start = Instant::now();
         let outcome = redis
-            .call(&retry, |mut connection| async move {
+            .call(retry, |mut connection| async move {
                 cmd("SET").arg(key).arg(number).exec_async(&mut connection).await?;
                 cmd("GET").arg(key).query_async::<u64>(&mut connection).await
             })

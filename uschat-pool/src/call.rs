@@ -26,7 +26,7 @@ impl<M: Manager> Pool<M> {
     /// Outside of a tokio runtime with its timer enabled, if there is something to wait for.
     pub async fn call<T, E, F>(
         &self,
-        retry: &Retry,
+        retry: Retry,
         mut call: impl FnMut(Loan<M>) -> F,
     ) -> Result<T, CallError<M::Error, E>>
     where
@@ -66,7 +66,7 @@ impl<M: Manager<Connection: Clone + Sync>> Shared<M> {
     /// Outside of a tokio runtime with its timer enabled, if there is something to wait for.
     pub async fn call<T, E, F>(
         &self,
-        retry: &Retry,
+        retry: Retry,
         mut call: impl FnMut(M::Connection) -> F,
     ) -> Result<T, CallError<M::Error, E>>
     where

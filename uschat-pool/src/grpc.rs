@@ -25,7 +25,7 @@
 //!
 //! // The same, made again if that is safe.
 //! let retry = Retry::within(Duration::from_secs(3)).idempotent();
-//! let server = status.call(&retry, async |channel| StatusServiceClient::new(channel).get_chat_server(1).await).await?;
+//! let server = status.call(retry, async |channel| StatusServiceClient::new(channel).get_chat_server(1).await).await?;
 //! # Ok(()) }
 //! ```
 //!

@@ -44,7 +44,7 @@
 //!
 //! // All of it or nothing; made again if a deadlock or a lost connection undid it.
 //! let sell = Retry::within(Duration::from_secs(3));
-//! shop.call(&sell, async |mut lease| {
+//! shop.call(sell, async |mut lease| {
 //!     let mut sale = lease.begin().await?;
 //!     sqlx::query("UPDATE stock SET pieces = pieces - 1 WHERE thing = ?").bind("book").execute(&mut *sale).await?;
 //!     commit(sale).await
@@ -78,8 +78,8 @@
 //!
 //! // Both may be done twice, so they are made again while Redis is away, for 10 s at most.
 //! let retry = Retry::within(Duration::from_secs(10)).idempotent();
-//! state.call(&retry, async |mut redis| cmd("SET").arg("word").arg("hello").exec_async(&mut redis).await).await?;
-//! let word: String = state.call(&retry, async |mut redis| cmd("GET").arg("word").query_async(&mut redis).await).await?;
+//! state.call(retry, async |mut redis| cmd("SET").arg("word").arg("hello").exec_async(&mut redis).await).await?;
+//! let word: String = state.call(retry, async |mut redis| cmd("GET").arg("word").query_async(&mut redis).await).await?;
 //! assert_eq!(word, "hello");
 //!
 //! // Commands that wait, and WATCH, need a connection of their own.
@@ -118,7 +118,7 @@
 //!
 //! // Over another channel if this one dies meanwhile.
 //! let retry = Retry::within(Duration::from_secs(3)).idempotent();
-//! channels.call(&retry, async |channel| HealthClient::new(channel).check(HealthCheckRequest::default()).await).await?;
+//! channels.call(retry, async |channel| HealthClient::new(channel).check(HealthCheckRequest::default()).await).await?;
 //!
 //! // One call at a time on each connection.
 //! let stubs = Pool::new("status", manager, PoolConfig { size: 2, ..PoolConfig::default() })?;

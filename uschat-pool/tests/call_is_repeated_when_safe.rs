@@ -56,7 +56,7 @@ impl Twice {
 async fn what_did_not_happen_is_repeated() {
     let pool = Fake::new().pool(sized(1));
     let twice = Twice::failing(Repeat::Safe, false);
-    let number = pool.call(&Retry::within(SECOND), async |loan| twice.make(loan.number)).await.unwrap();
+    let number = pool.call(Retry::within(SECOND), async |loan| twice.make(loan.number)).await.unwrap();
     assert_eq!((number, twice.made.get()), (1, 3), "over the connection that is in order");
 }
 
@@ -64,12 +64,12 @@ async fn what_did_not_happen_is_repeated() {
 async fn what_may_have_happened_is_repeated_only_if_that_is_said_to_be_safe() {
     let pool = Fake::new().pool(sized(1));
     let twice = Twice::failing(Repeat::IfIdempotent, false);
-    let error = pool.call(&Retry::within(SECOND), async |loan| twice.make(loan.number)).await.unwrap_err();
+    let error = pool.call(Retry::within(SECOND), async |loan| twice.make(loan.number)).await.unwrap_err();
     assert!(matches!(error, CallError::Call(failed) if failed == twice.failed));
     assert_eq!(twice.made.get(), 1);
 
     let retry = Retry::within(SECOND).idempotent();
-    assert_eq!(pool.call(&retry, async |loan| twice.make(loan.number)).await.unwrap(), 1);
+    assert_eq!(pool.call(retry, async |loan| twice.make(loan.number)).await.unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +77,7 @@ async fn what_would_fail_again_is_not_repeated() {
     let shared = Fake::new().shared(shared_sized(1));
     let twice = Twice::failing(Repeat::Never, false);
     let retry = Retry::within(SECOND).idempotent();
-    assert!(shared.call(&retry, async |connection| twice.make(connection.number)).await.is_err());
+    assert!(shared.call(retry, async |connection| twice.make(connection.number)).await.is_err());
     assert_eq!(twice.made.get(), 1);
 }
 
@@ -85,7 +85,7 @@ async fn what_would_fail_again_is_not_repeated() {
 async fn without_time_there_is_one_attempt() {
     let pool = Fake::new().pool(sized(1));
     let twice = Twice::failing(Repeat::Safe, false);
-    let error = pool.call(&Retry::within(Duration::ZERO), async |loan| twice.make(loan.number)).await.unwrap_err();
+    let error = pool.call(Retry::within(Duration::ZERO), async |loan| twice.make(loan.number)).await.unwrap_err();
     assert!(matches!(error, CallError::Call(_)));
     assert_eq!(twice.made.get(), 1);
 }
@@ -96,13 +96,13 @@ async fn a_lost_connection_is_not_used_again() {
     let retry = Retry::within(SECOND);
     let pool = fake.pool(sized(1));
     let twice = Twice::failing(Repeat::Safe, true);
-    assert_eq!(pool.call(&retry, async |loan| twice.make(loan.number)).await.unwrap(), 3);
+    assert_eq!(pool.call(retry, async |loan| twice.make(loan.number)).await.unwrap(), 3);
     assert_eq!(fake.open(), 1);
 
     let fake = Fake::new();
     let shared = fake.shared(shared_sized(1));
     let twice = Twice::failing(Repeat::Safe, true);
-    let number = shared.call(&retry, async |connection| twice.make(connection.number)).await.unwrap();
+    let number = shared.call(retry, async |connection| twice.make(connection.number)).await.unwrap();
     assert_eq!((number, fake.open()), (3, 1));
 }
 
@@ -118,11 +118,11 @@ async fn a_call_outlasts_an_absence_of_the_peer() {
         Instant::now()
     };
     let by_pool = async {
-        pool.call(&retry, async |_| Ok::<_, Failed>(())).await.unwrap();
+        pool.call(retry, async |_| Ok::<_, Failed>(())).await.unwrap();
         Instant::now()
     };
     let by_shared = async {
-        shared.call(&retry, async |_| Ok::<_, Failed>(())).await.unwrap();
+        shared.call(retry, async |_| Ok::<_, Failed>(())).await.unwrap();
         Instant::now()
     };
     let (back, by_pool, by_shared) = tokio::join!(back, by_pool, by_shared);
@@ -135,7 +135,7 @@ async fn a_call_fails_within_its_time() {
     fake.on_connect(Peer::Refuses);
     let pool = fake.pool(sized(1));
     let start = Instant::now();
-    let error = pool.call(&Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err();
+    let error = pool.call(Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err();
     assert!(matches!(error, CallError::Pool(PoolError::Connect(_) | PoolError::BackingOff { .. })), "{error:?}");
     assert!(start.elapsed() <= SECOND);
 }
@@ -145,7 +145,7 @@ async fn a_call_that_does_not_end_is_cut_off_with_its_connection() {
     let fake = Fake::new();
     let pool = fake.pool(sized(1));
     let hangs = async |_| std::future::pending::<Result<(), Failed>>().await;
-    let error = pool.call(&Retry::within(SECOND).idempotent(), hangs).await.unwrap_err();
+    let error = pool.call(Retry::within(SECOND).idempotent(), hangs).await.unwrap_err();
     assert!(matches!(error, CallError::Deadline { within } if within == SECOND));
     assert_eq!((fake.open(), pool.snapshot().size), (0, 0));
 }
@@ -156,7 +156,7 @@ async fn a_cancelled_call_drops_its_connection() {
     let pool = fake.pool(sized(1));
     let calling = tokio::spawn({
         let pool = pool.clone();
-        async move { pool.call(&Retry::within(SECOND), async |_| std::future::pending::<Result<(), Failed>>().await).await }
+        async move { pool.call(Retry::within(SECOND), async |_| std::future::pending::<Result<(), Failed>>().await).await }
     });
     settle().await;
     assert_eq!(pool.snapshot().in_use, 1);
@@ -171,8 +171,8 @@ async fn a_permanent_failure_to_connect_is_told_at_once() {
     fake.on_connect(Peer::Denies);
     let start = Instant::now();
     for error in [
-        fake.pool(sized(1)).call(&Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err(),
-        fake.shared(shared_sized(1)).call(&Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err(),
+        fake.pool(sized(1)).call(Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err(),
+        fake.shared(shared_sized(1)).call(Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err(),
     ] {
         assert!(matches!(error, CallError::Pool(PoolError::Connect(_))), "{error:?}");
     }
@@ -184,6 +184,6 @@ async fn a_closed_pool_is_not_asked_again() {
     let fake = Fake::new();
     let pool = fake.pool(sized(1));
     pool.close();
-    let error = pool.call(&Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err();
+    let error = pool.call(Retry::within(SECOND), async |_| Ok::<_, Failed>(())).await.unwrap_err();
     assert!(matches!(error, CallError::Pool(PoolError::Closed)));
 }

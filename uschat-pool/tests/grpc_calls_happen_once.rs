@@ -37,7 +37,7 @@ async fn while_connections_are_cut_all_the_time() {
                     request.metadata_mut().insert("name", name.parse().unwrap());
                     send(channel, QUICK, request)
                 };
-                if shared.call(&Retry::within(LONG), call).await.is_ok() {
+                if shared.call(Retry::within(LONG), call).await.is_ok() {
                     answered.push(name);
                 }
             }

@@ -123,7 +123,7 @@ async fn not_even_the_first_call_fails_if_it_may_be_made_again() {
         proxy.set(0, mode);
         let start = Instant::now();
         for _ in 0..20 {
-            shared.call(&retry, |channel| call(channel, QUICK)).await.unwrap();
+            shared.call(retry, |channel| call(channel, QUICK)).await.unwrap();
         }
         assert!(start.elapsed() < DEADLINE + Duration::from_secs(5), "{:?}", start.elapsed());
     }

@@ -150,17 +150,17 @@ async fn a_refused_call_is_made_again_and_a_broken_off_one_only_if_that_is_allow
         let (address, calls) = server(first).await;
         let shared = shared(address, 1);
         let once = Retry::within(LONG);
-        let outcome = shared.call(&once, |channel| call(channel, QUICK)).await;
+        let outcome = shared.call(once, |channel| call(channel, QUICK)).await;
         assert_eq!(outcome.is_ok(), is_made_again, "{outcome:?}");
 
         let before = calls.load(Ordering::Relaxed);
-        shared.call(&once.idempotent(), |channel| call(channel, QUICK)).await.unwrap();
+        shared.call(once.idempotent(), |channel| call(channel, QUICK)).await.unwrap();
         assert_eq!(calls.load(Ordering::Relaxed), before + 1);
     }
     for first in [Answer::Reset(Reason::CANCEL), Answer::HangUp] {
         let (address, calls) = server(first).await;
         let shared = shared(address, 1);
-        shared.call(&Retry::within(LONG).idempotent(), |channel| call(channel, QUICK)).await.unwrap();
+        shared.call(Retry::within(LONG).idempotent(), |channel| call(channel, QUICK)).await.unwrap();
         assert_eq!(calls.load(Ordering::Relaxed), 2, "the first was made again");
     }
 }
@@ -179,7 +179,7 @@ async fn nothing_more_is_sent_to_a_server_that_only_ends_what_it_has() {
     let handle = shared.handle().await.unwrap();
     let held = tokio::spawn(call(handle.clone(), HELD));
     tokio::task::yield_now().await; // it is sent first
-    shared.call(&Retry::within(LONG), |channel| call(channel, QUICK)).await.unwrap();
+    shared.call(Retry::within(LONG), |channel| call(channel, QUICK)).await.unwrap();
     assert_eq!(calls.load(Ordering::Relaxed), 2, "refused there, made again over a new channel");
     assert!(handle.is_broken());
     assert!(!held.is_finished(), "the server still works on it");
@@ -210,7 +210,7 @@ async fn an_answer_of_the_application_is_final() {
     let peer = Peer::start().await;
     let shared = shared(peer.address, 1);
     let error =
-        shared.call(&Retry::within(LONG).idempotent(), |channel| call(channel, "/test.Peer/None")).await.unwrap_err();
+        shared.call(Retry::within(LONG).idempotent(), |channel| call(channel, "/test.Peer/None")).await.unwrap_err();
     assert!(matches!(&error, CallError::Call(status) if status.code() == Code::Unimplemented), "{error:?}");
     assert_eq!(peer.calls(), 1);
     assert_eq!(shared.snapshot().live, 1, "its channel stays");
@@ -223,7 +223,7 @@ async fn a_closed_port_is_tried_again_until_the_time_is_over() {
     drop(listener);
     let shared = shared(address, 1);
     let retry = Retry::within(std::time::Duration::from_millis(300));
-    let error = shared.call(&retry, |channel| call(channel, QUICK)).await.unwrap_err();
+    let error = shared.call(retry, |channel| call(channel, QUICK)).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -233,6 +233,6 @@ async fn a_closed_port_is_tried_again_until_the_time_is_over() {
         "{error:?}"
     );
     let peer = Peer::start_on(address).await;
-    shared.call(&Retry::within(LONG), |channel| call(channel, QUICK)).await.unwrap();
+    shared.call(Retry::within(LONG), |channel| call(channel, QUICK)).await.unwrap();
     assert_eq!(peer.calls(), 1);
 }

@@ -77,7 +77,7 @@ async fn a_call_through_the_pool_is_made_again_over_another_channel() {
     let pool = pool(&proxy, PoolConfig { size: 1, ..PoolConfig::default() });
     let retry = Retry::within(LONG).idempotent();
     for connection in 0..5 {
-        pool.call(&retry, async |stub| call(stub.clone(), QUICK).await).await.unwrap();
+        pool.call(retry, async |stub| call(stub.clone(), QUICK).await).await.unwrap();
         proxy.set(connection, if connection % 2 == 0 { Mode::Ends } else { Mode::Swallows });
     }
     assert_eq!(peer.calls(), 5, "each arrived once");

@@ -36,7 +36,7 @@ async fn calls_under_way_end_and_the_next_go_to_the_new_server() {
     // Not idempotent: only what the old server certainly did not do is made again.
     let retry = Retry::within(LONG);
     for _ in 0..20 {
-        shared.call(&retry, |channel| call(channel, QUICK)).await.unwrap();
+        shared.call(retry, |channel| call(channel, QUICK)).await.unwrap();
     }
     assert_eq!(new.calls(), 20, "each once");
 }
@@ -53,7 +53,7 @@ async fn within_a_second_of_its_return() {
         let calls: Vec<_> = (0..16)
             .map(|_| {
                 let shared = shared.clone();
-                tokio::spawn(async move { shared.call(&retry, |channel| call(channel, QUICK)).await })
+                tokio::spawn(async move { shared.call(retry, |channel| call(channel, QUICK)).await })
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(100)).await; // the outage

@@ -70,7 +70,7 @@ fn shared(url: &str) -> (Shared<Counting>, Arc<AtomicUsize>) {
 }
 
 async fn by_shared(shared: Shared<Counting>, retry: Retry) -> Outcome {
-    shared.call(&retry, |mut connection| async move { cmd("PING").exec_async(&mut connection).await }).await
+    shared.call(retry, |mut connection| async move { cmd("PING").exec_async(&mut connection).await }).await
 }
 
 fn pool(url: &str) -> (Pool<Counting>, Arc<AtomicUsize>) {
@@ -80,7 +80,7 @@ fn pool(url: &str) -> (Pool<Counting>, Arc<AtomicUsize>) {
 }
 
 async fn by_pool(pool: Pool<Counting>, retry: Retry) -> Outcome {
-    pool.call(&retry, |mut loan| async move { cmd("PING").exec_async(&mut *loan).await }).await
+    pool.call(retry, |mut loan| async move { cmd("PING").exec_async(&mut *loan).await }).await
 }
 
 /// Nobody listens.

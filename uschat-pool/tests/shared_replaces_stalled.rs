@@ -110,7 +110,7 @@ async fn a_call_that_is_cut_off_is_no_sign_of_life() {
     let retry = Retry::within(Duration::from_secs(1));
     let start = Instant::now();
     while fake.connects() == 1 && start.elapsed() < Duration::from_secs(60) {
-        let silent = shared.call(&retry, |_| std::future::pending::<Result<(), Unused>>());
+        let silent = shared.call(retry, |_| std::future::pending::<Result<(), Unused>>());
         let _ = silent.await.unwrap_err();
         settle().await;
     }
@@ -125,7 +125,7 @@ async fn a_call_that_is_answered_is_one() {
     let _stream = shared.handle().await.unwrap();
     let retry = Retry::within(Duration::from_secs(10));
     for _ in 0..60 {
-        let slow = shared.call(&retry, |_| async {
+        let slow = shared.call(retry, |_| async {
             sleep(Duration::from_secs(1)).await;
             Ok::<(), Unused>(())
         });

@@ -63,7 +63,7 @@ mod real_server {
 
         for (statement, seconds) in [("SELECT 'quick', SLEEP(?), ?", 0.0), ("SELECT 'slow', SLEEP(?), ?", 0.2)] {
             let retry = Retry::within(PATIENCE);
-            let call = pool.call(&retry, |mut loan| async move {
+            let call = pool.call(retry, |mut loan| async move {
                 sqlx::query(statement).bind(seconds).bind("its-value").fetch_all(&mut *loan).await
             });
             call.await.unwrap();

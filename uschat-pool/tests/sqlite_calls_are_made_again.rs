@@ -28,7 +28,7 @@ async fn a_transaction_waits_for_those_of_others() {
     let mut holding = Some(holder.begin_with("BEGIN IMMEDIATE").await.unwrap());
     let retry = Retry::within(PATIENCE);
     let mut attempts = 0;
-    let call = pool.call(&retry, |mut loan| {
+    let call = pool.call(retry, |mut loan| {
         attempts += 1;
         // The first attempt meets the lock, and it is gone before the third.
         if attempts == 3 {
@@ -50,7 +50,7 @@ async fn what_breaks_a_rule_is_not_made_again() {
     let pool = pool(&folder.path().join("words.db"), 1);
     let retry = Retry::within(PATIENCE).idempotent();
     let mut attempts = 0;
-    let call = pool.call(&retry, |mut loan| {
+    let call = pool.call(retry, |mut loan| {
         attempts += 1;
         async move {
             sqlx::raw_sql("CREATE TABLE word (id INTEGER PRIMARY KEY); INSERT INTO word VALUES (1), (1)")
@@ -68,7 +68,7 @@ async fn a_file_that_cannot_be_opened_is_not_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let pool = pool(&folder.path().join("missing").join("words.db"), 1);
     let retry = Retry::within(PATIENCE).idempotent();
-    let call = pool.call(&retry, |mut loan| async move { sqlx::raw_sql("SELECT 1").execute(&mut *loan).await });
+    let call = pool.call(retry, |mut loan| async move { sqlx::raw_sql("SELECT 1").execute(&mut *loan).await });
     let ended = timeout(PATIENCE / 2, call).await.unwrap();
     assert!(matches!(ended, Err(CallError::Pool(PoolError::Connect(_)))), "{ended:?}");
 }

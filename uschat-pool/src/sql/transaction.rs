@@ -82,7 +82,7 @@ async fn begin<'c, DB: Database>(
 /// # let manager = SqlManager::<Sqlite>::new(options).setup("CREATE TABLE account (id INTEGER, cents INTEGER)");
 /// # let pool = Pool::new("accounts", manager, PoolConfig::default())?;
 /// let transfer = Retry::within(Duration::from_secs(3));
-/// pool.call(&transfer, |mut connection| async move {
+/// pool.call(transfer, |mut connection| async move {
 ///     let mut transaction = connection.begin().await?;
 ///     sqlx::query("UPDATE account SET cents = cents - 5 WHERE id = 1").execute(&mut *transaction).await?;
 ///     sqlx::query("UPDATE account SET cents = cents + 5 WHERE id = 2").execute(&mut *transaction).await?;

@@ -71,10 +71,10 @@ pub(crate) type Outcome = Result<(), CallError<RedisError, redis::RedisError>>;
 
 pub(crate) async fn call_by_shared(shared: Shared<RedisManager>, retry: Retry, command: Cmd) -> Outcome {
     let command = &command;
-    shared.call(&retry, |mut connection| async move { command.exec_async(&mut connection).await }).await
+    shared.call(retry, |mut connection| async move { command.exec_async(&mut connection).await }).await
 }
 
 pub(crate) async fn call_by_pool(pool: Pool<RedisManager>, retry: Retry, command: Cmd) -> Outcome {
     let command = &command;
-    pool.call(&retry, |mut loan| async move { command.exec_async(&mut *loan).await }).await
+    pool.call(retry, |mut loan| async move { command.exec_async(&mut *loan).await }).await
 }

@@ -106,7 +106,7 @@ async fn a_call_that_runs_out_of_time_frees_its_locks() {
     let pool = pool(&url, patient(1));
     drop(pool.get().await.unwrap());
     let retry = Retry::within(3 * A_MOMENT);
-    let call = pool.call(&retry, |mut loan| async move {
+    let call = pool.call(retry, |mut loan| async move {
         let mut transaction = loan.begin().await?;
         sqlx::raw_sql("UPDATE word SET text = 'never' WHERE id = 1").execute(&mut *transaction).await?;
         std::future::pending::<Result<(), sqlx::Error>>().await

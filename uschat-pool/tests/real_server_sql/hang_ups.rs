@@ -43,7 +43,7 @@ async fn a_call_is_made_again_when_its_connection_was_killed() {
         let mut calls = JoinSet::new();
         for _ in 0..16 {
             let pool = pool.clone();
-            calls.spawn(async move { pool.call(&Retry::within(PATIENCE).idempotent(), look_up).await });
+            calls.spawn(async move { pool.call(Retry::within(PATIENCE).idempotent(), look_up).await });
         }
         while let Some(ended) = calls.join_next().await {
             assert_eq!(ended.unwrap().unwrap(), 1);

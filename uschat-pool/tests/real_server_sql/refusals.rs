@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_secs(20);
 async fn refused_at_once(url: &str) -> sqlx::Error {
     let pool = pool(url, patient(2));
     let start = Instant::now();
-    let error = pool.call(&Retry::within(PATIENCE).idempotent(), look_up).await.unwrap_err();
+    let error = pool.call(Retry::within(PATIENCE).idempotent(), look_up).await.unwrap_err();
     assert!(start.elapsed() < AT_ONCE);
     let CallError::Pool(PoolError::Connect(cause)) = error else {
         panic!("{error:?}");
@@ -66,7 +66,7 @@ async fn a_full_server_is_asked_again_until_somebody_leaves() {
     assert!(full.source().unwrap().to_string().contains("1040"), "{full:?}");
     let waiting = pool.clone();
     let retry = Retry::within(PATIENCE);
-    let call = tokio::spawn(async move { waiting.call(&retry, look_up).await });
+    let call = tokio::spawn(async move { waiting.call(retry, look_up).await });
     // It has tried and failed before it gets its chance.
     assert!(matches!(pool.get().await.unwrap_err(), PoolError::BackingOff { .. } | PoolError::Connect(_)));
     assert!(!call.is_finished());

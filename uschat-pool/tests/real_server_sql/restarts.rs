@@ -69,7 +69,7 @@ async fn use_pool(pool: Connections, seen: Arc<Seen>, caller: usize) -> i64 {
     while !seen.ends.load(SeqCst) {
         let mut began = Instant::now();
         let outcome = pool
-            .call(&retry, |mut loan| {
+            .call(retry, |mut loan| {
                 began = Instant::now();
                 async move {
                     if caller < READERS {

@@ -24,7 +24,7 @@ fn impatient() -> PoolConfig {
 }
 
 async fn succeeds(pool: &Connections) {
-    let answer = pool.call(&Retry::within(PATIENCE).idempotent(), look_up).await;
+    let answer = pool.call(Retry::within(PATIENCE).idempotent(), look_up).await;
     assert_eq!(answer.unwrap(), 1);
 }
 
@@ -34,7 +34,7 @@ async fn all_end(pool: &Connections, callers: usize) -> Duration {
     let mut calls = JoinSet::new();
     for _ in 0..callers {
         let pool = pool.clone();
-        calls.spawn(async move { pool.call(&Retry::within(DEADLINE).idempotent(), look_up).await });
+        calls.spawn(async move { pool.call(Retry::within(DEADLINE).idempotent(), look_up).await });
     }
     while let Some(ended) = calls.join_next().await {
         let error = ended.unwrap().unwrap_err();

@@ -60,7 +60,7 @@ async fn a_deadlock_is_made_again() {
         let mut waits = true;
         async move {
             let retry = Retry::within(PATIENCE);
-            let call = pool.call(&retry, |mut loan| {
+            let call = pool.call(retry, |mut loan| {
                 attempts.fetch_add(1, Ordering::Relaxed);
                 let waits = std::mem::take(&mut waits);
                 async move {
@@ -92,7 +92,7 @@ async fn a_lock_that_others_hold_is_asked_for_again() {
     let pool = pool(&url, patient(1));
     let mut attempts = 0;
     let retry = Retry::within(PATIENCE);
-    let call = pool.call(&retry, |mut loan| {
+    let call = pool.call(retry, |mut loan| {
         attempts += 1;
         let (attempt, url) = (attempts, url.clone());
         async move {
@@ -122,7 +122,7 @@ async fn one_whose_connection_is_killed_before_the_commit_is_made_again() {
     let pool = pool(&url, patient(1));
     let mut attempts = 0;
     let retry = Retry::within(PATIENCE);
-    let call = pool.call(&retry, |mut loan| {
+    let call = pool.call(retry, |mut loan| {
         attempts += 1;
         let killed = attempts == 1;
         let url = url.clone();
@@ -148,7 +148,7 @@ async fn one_whose_connection_is_killed_in_the_commit_is_not() {
     let pool = pool(&url, patient(1));
     let mut attempts = 0;
     let retry = Retry::within(PATIENCE);
-    let call = pool.call(&retry, |mut loan| {
+    let call = pool.call(retry, |mut loan| {
         attempts += 1;
         let url = url.clone();
         async move {
@@ -169,7 +169,7 @@ async fn a_duplicate_is_not_made_again() {
     let pool = pool(&url, patient(1));
     let mut attempts = 0;
     let retry = Retry::within(PATIENCE).idempotent();
-    let call = pool.call(&retry, |mut loan| {
+    let call = pool.call(retry, |mut loan| {
         attempts += 1;
         async move {
             let mut transaction = loan.begin().await?;

@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{
-    Connection, Sqlite,
+    Connection, Executor, Sqlite, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode},
 };
 use uschat_pool::{Pool, PoolConfig, PoolError, sql::SqlManager};
@@ -79,6 +79,30 @@ async fn its_locks_are_free_for_others_without_anybody_using_its_connection() {
     };
     tokio::time::timeout(Duration::from_secs(5), cleaned).await.unwrap();
     other.begin_with("BEGIN IMMEDIATE").await.unwrap().rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rollback_that_is_over_before_the_pool_looks_keeps_the_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), 1);
+    let mut lease = pool.get().await.unwrap();
+    let mut transaction = lease.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query("INSERT INTO word VALUES ('dropped')").execute(&mut *transaction).await.unwrap();
+    drop(transaction);
+    drop(lease);
+    // Holds up this thread, and with it the pool's cleaning, until SQLite's own thread has let the lock go.
+    let options = SqliteConnectOptions::new().filename(folder.path().join("words.db"));
+    let locked = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+            connection.execute("BEGIN IMMEDIATE").await.unwrap();
+            connection.close().await.unwrap();
+        });
+    });
+    locked.join().unwrap();
+    drop(pool.get().await.unwrap());
+    assert_eq!((pool.snapshot().connected_total, pool.snapshot().closed_total), (1, 0));
 }
 
 #[tokio::test]

@@ -119,6 +119,8 @@ impl MariaDb {
             .arg(program("mariadbd"))
             .arg("--no-defaults")
             .arg(format!("--datadir={folder}/data"))
+            // A server that starts removes what it takes for its own left-overs.
+            .arg(format!("--tmpdir={folder}"))
             .arg(format!("--socket={folder}/socket"))
             .arg(format!("--port={}", self.port))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=600"])
@@ -176,6 +178,7 @@ fn install(folder: &Path) {
             .arg("--no-defaults")
             .args(["--auth-root-authentication-method=normal", "--skip-test-db", LOG_FILE_SIZE])
             .arg(format!("--datadir={}", folder.join("data").display()))
+            .arg(format!("--tmpdir={}", folder.display()))
             .args(as_root())
             .output()
             .unwrap();

@@ -6,7 +6,7 @@ source scripts/lib/needs.sh
 source scripts/lib/steps.sh
 source scripts/lib/fuzz.sh
 
-STEPS=(fuzz properties instructions miri)
+STEPS=(fuzz properties instructions kills miri)
 
 usage() {
     cat <<'TEXT'
@@ -17,6 +17,8 @@ Steps, all of them in this order if none is named:
                 what it finds worth keeping goes to target/fuzz/corpus, an input that fails to target/fuzz/artifacts
   properties    the property tests of the frames with a million cases each
   instructions  instructions per frame, counted by valgrind, against the recorded figures
+  kills         redis-server and mariadbd are killed and started again under load, 50 times each: nothing that was safe
+                to repeat fails, and the pools recover within a second; prints how fast
   miri          the frames under Miri; left out if there is no nightly toolchain with it
 
 and one that is only run when named:
@@ -25,6 +27,7 @@ and one that is only run when named:
   --runs N      executions of each fuzz target, default 34000000: 10^8 in all, about half an hour
   --seconds N   time for each fuzz target, instead of a number of executions
   --cases N     cases of each property, default 1000000: some minutes
+  --kills N     how often each server is killed, default 50: two minutes
   --install     first install what is missing from Debian's packages, with sudo if not root
   --help        this text
 
@@ -42,17 +45,18 @@ install=false
 runs=34000000
 seconds=
 cases=1000000
+kills=50
 chosen=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --runs | --seconds | --cases)
+        --runs | --seconds | --cases | --kills)
             [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || refuse "$1: a whole number above zero must follow"
             declare "${1#--}=$2"
             shift
             ;;
         --install) install=true ;;
         --help | -h) usage && exit 0 ;;
-        fuzz | properties | instructions | miri | corpus) chosen+=("$1") ;;
+        fuzz | properties | instructions | kills | miri | corpus) chosen+=("$1") ;;
         *) refuse "$1: there is no such option or step" ;;
     esac
     shift
@@ -62,11 +66,14 @@ if [[ " ${chosen[*]} " == *" instructions "* ]]; then
     NEEDS+=("valgrind|command -v valgrind|valgrind|valgrind|valgrind")
 fi
 
+servers=false
+[[ " ${chosen[*]} " != *" kills "* ]] || servers=true
+
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 if $install; then
-    install_missing false
+    install_missing "$servers"
 fi
-require_all false
+require_all "$servers"
 
 # Lines for the end: steps that were not run.
 left_out=()
@@ -94,6 +101,11 @@ properties() {
 
 instructions() {
     step "instructions" cargo bench -p uschat-benches --bench instructions -- --strict
+}
+
+kills() {
+    USCHAT_KILLS=$kills tests "recovery, $kills kills each" \
+        cargo test -p uschat-pool --all-features --test real_server_redis --test real_server_sql -- --nocapture killed restarts
 }
 
 # The crate has no unsafe code. What is checked is how it uses the code that has.

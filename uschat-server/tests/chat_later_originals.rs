@@ -15,7 +15,7 @@ use uschat_proto::chat::{ThreadId, UserId};
 use uschat_server::{
     chat::ChatConfig,
     store::{
-        Accounts, Conversations, NewText, NewTexts, StoredText,
+        Accounts, Contacts, Conversations, NewText, NewTexts, StoredText,
         state::{Holder, Presence},
     },
 };
@@ -132,6 +132,19 @@ async fn an_approval_there_brings_its_texts() {
 }
 
 #[tokio::test]
+async fn an_approval_whose_texts_it_could_not_store_opens_with_our_line() {
+    let beside = beside().await;
+    let (ada, ben) = (beside.ada, beside.ben);
+    let mut client = beside.ours.log_in(ada).await;
+    let text = Message::default().int(1, ben.0).text(5, "lost");
+    let approved = Message::default().int(1, ben.0).int(2, ada.0).message(3, text);
+    assert_eq!(original_server::call(beside.ours.peers, "NotifyAuthFriend", approved).await.int(1), 0);
+    assert_eq!(client.expect(1015).await["chat_datas"].as_array().map(Vec::len), Some(1));
+    assert_eq!(beside.count().await, 2);
+    beside.ours.stop().await;
+}
+
+#[tokio::test]
 async fn an_application_there_tells_name_and_introduction_apart() {
     let beside = beside().await;
     let mut client = beside.ours.log_in(beside.ada).await;
@@ -193,7 +206,6 @@ async fn an_approval_here_is_told_there_with_its_texts() {
     let mut beside = beside().await;
     let cleo = beside.world.user("cleo").await;
     let mut client = beside.ours.log_in(cleo).await;
-    use uschat_server::store::Contacts;
     beside.world.store.apply(beside.ben, cleo, "it is ben", "").await.unwrap();
     client.send(1013, &json!({"touid": beside.ben, "back": ""})).await;
     let approved = client.expect(1014).await;

@@ -149,7 +149,7 @@ impl Originals {
         let profile = self.app.profile(approver).await.map_err(unavailable("reading a profile"))?;
         let profile = profile.ok_or(ErrorCode::UID_INVALID)?;
         let thread = said.first().map_or(0, |text| text.thread_id);
-        let keys = said.iter().map(|text| MessageKey(text.msg_id.into())).collect();
+        let keys = said.iter().filter(|text| text.msg_id > 0).map(|text| MessageKey(text.msg_id.into())).collect();
         let mut texts = self.stored_there(ThreadId(thread.into()), [approver, applicant], keys).await?;
         if texts.is_empty() {
             // A client id of ours makes the line a single one however often the peer says so.

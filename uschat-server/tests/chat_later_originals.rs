@@ -15,7 +15,7 @@ use uschat_proto::chat::{ThreadId, UserId};
 use uschat_server::{
     chat::ChatConfig,
     store::{
-        Accounts, Contacts, Conversations, NewText, NewTexts, StoredText,
+        Accounts, Chain, Contacts, Conversations, NewText, NewTexts, StoredText,
         state::{Holder, Presence},
     },
 };
@@ -49,7 +49,8 @@ impl Beside {
     /// What the original stores in the database that both share before it says anything.
     async fn stored_there(&self, content: &str) -> StoredText {
         let texts = vec![NewText { client_id: None, content: content.into() }];
-        let request = NewTexts { sender: self.ben, receiver: self.ada, thread: None, texts, sent_at: 0 };
+        let request =
+            NewTexts { sender: self.ben, receiver: self.ada, thread: None, texts, sent_at: 0, chain: Chain::default() };
         self.world.store.submit(request).await.unwrap().texts.remove(0)
     }
 

@@ -16,7 +16,8 @@ use uschat_server::{
     chat::{ChatConfig, ChatStores},
     store::{
         Applied, Approval, ApproveError, Contact, Contacts, Conversations, NewTexts, OpenThreadError,
-        PendingApplication, PrivateThread, Receipt, StoreError, StoredText, SubmitError, memory::MemoryStore,
+        PendingApplication, Place, PrivateThread, Progress, Receipt, Standing, StoreError, StoredText, SubmitError,
+        ThreadHead, memory::MemoryStore,
     },
 };
 
@@ -63,6 +64,48 @@ impl Conversations for Failing {
     async fn open_private(&self, uid: UserId, friend: UserId) -> Result<ThreadId, OpenThreadError> {
         self.check()?;
         self.inner.open_private(uid, friend).await
+    }
+
+    async fn place(&self) -> Place {
+        match self.check() {
+            Ok(()) => self.inner.place().await,
+            Err(error) => Place::new(|_| Receipt::ready(Err(SubmitError::Store(error)))),
+        }
+    }
+
+    async fn texts_after(&self, thread: ThreadId, after: i64, limit: usize) -> Result<Vec<StoredText>, StoreError> {
+        self.check()?;
+        self.inner.texts_after(thread, after, limit).await
+    }
+
+    async fn texts_at(&self, places: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError> {
+        self.check()?;
+        self.inner.texts_at(places).await
+    }
+
+    async fn standings(&self, uid: UserId, threads: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
+        self.check()?;
+        self.inner.standings(uid, threads).await
+    }
+
+    async fn waiting(&self, uid: UserId, after: ThreadId, limit: usize) -> Result<Vec<Standing>, StoreError> {
+        self.check()?;
+        self.inner.waiting(uid, after, limit).await
+    }
+
+    async fn heads_after(&self, after: MessageKey, limit: usize) -> Result<Vec<ThreadHead>, StoreError> {
+        self.check()?;
+        self.inner.heads_after(after, limit).await
+    }
+
+    async fn last_key(&self) -> Result<MessageKey, StoreError> {
+        self.check()?;
+        self.inner.last_key().await
+    }
+
+    async fn record_progress(&self, progress: &[Progress]) -> Result<(), StoreError> {
+        self.check()?;
+        self.inner.record_progress(progress).await
     }
 }
 

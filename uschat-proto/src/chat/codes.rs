@@ -52,6 +52,14 @@ impl MessageId {
     pub const FRIEND_LIST_PART: Self = Self(3001);
     /// Server to client, ours: the server is stopping.
     pub const DRAIN_NOTICE: Self = Self(3002);
+    /// Client to server, ours: what the client has of each conversation.
+    pub const SYNC_REQUEST: Self = Self(3003);
+    /// Answers 3003.
+    pub const SYNC_RESPONSE: Self = Self(3004);
+    /// Client to server, ours: how far the client has got.
+    pub const PROGRESS_REQUEST: Self = Self(3005);
+    /// Answers 3005.
+    pub const PROGRESS_RESPONSE: Self = Self(3006);
 }
 
 /// Codes of the original servers.

@@ -15,6 +15,8 @@ pub mod features {
     pub const TEXT_ARRAY: &str = "text_array";
     /// Of the two arrays with texts send it only `chat_datas`.
     pub const CHAT_DATAS: &str = "chat_datas";
+    /// It says by 3003 what it has, and is told nothing of texts before.
+    pub const SYNC: &str = "sync";
 }
 
 /// Logs the connection in. Answered by [`ChatLoginResponse`].

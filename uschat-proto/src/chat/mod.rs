@@ -16,6 +16,7 @@ mod login;
 mod password;
 mod profile;
 mod search;
+mod sync;
 mod text;
 mod threads;
 
@@ -34,5 +35,8 @@ pub use login::{Application, ChatLoginRequest, ChatLoginResponse, Friend, Friend
 pub use password::xor_password;
 pub use profile::Profile;
 pub use search::{SearchUserRequest, SearchUserResponse};
+pub use sync::{
+    Cursor, Fingerprint, InvalidFingerprint, Mark, ProgressRequest, ProgressResponse, SyncRequest, SyncResponse,
+};
 pub use text::{ChatData, TextChatNotice, TextChatRequest, TextChatResponse, TextEcho, TextItem, limits};
 pub use threads::{LoadThreadsRequest, LoadThreadsResponse, OpenThreadRequest, OpenThreadResponse, Thread};

@@ -13,7 +13,7 @@ use super::delivery::Delivery;
 use crate::{
     Application,
     session::{CloseReason, Session},
-    store::{Accounts, Contacts, Conversations, State, StoreError, state::ProfileCache},
+    store::{Accounts, Chain, Contacts, Conversations, State, StoreError, state::ProfileCache},
 };
 
 /// The ports a chat server stores in.
@@ -42,6 +42,7 @@ pub(super) struct ChatApp {
 pub(super) struct ChatSession {
     fence: AtomicI64,
     arrays: Mutex<TextArrays>,
+    chain: Chain,
 }
 
 /// Which of the two arrays with texts the client wants.
@@ -95,6 +96,11 @@ impl ChatSession {
 
     pub(super) fn set_fence(&self, fence: i64) {
         self.fence.store(fence, Ordering::Relaxed);
+    }
+
+    /// What ties its texts together.
+    pub(super) fn chain(&self) -> &Chain {
+        &self.chain
     }
 
     pub(super) fn arrays(&self) -> TextArrays {

@@ -24,7 +24,7 @@ use crate::{
     cluster::PeerEvent,
     connection_tasks::Tasks,
     session::Sessions,
-    store::{NOW_FRIENDS, NewText, NewTexts, StoredText, StoredTexts},
+    store::{Chain, NOW_FRIENDS, NewText, NewTexts, StoredText, StoredTexts},
 };
 
 /// How long an original waits for an answer. It sets no deadline itself, and calls from the one thread that serves all of its
@@ -78,7 +78,7 @@ impl Originals {
 
     /// Texts of an original's user are stored, numbered and deduplicated on arrival like anyone's.
     async fn store(&self, sender: UserId, receiver: UserId, texts: Vec<NewText>) -> Result<StoredTexts, ErrorCode> {
-        let request = NewTexts { sender, receiver, thread: None, texts, sent_at: now() };
+        let request = NewTexts { sender, receiver, thread: None, texts, sent_at: now(), chain: Chain::default() };
         self.app.stores.conversations.submit(request).await.map_err(code_of)
     }
 
@@ -235,7 +235,8 @@ mod tests {
     use crate::{
         chat::{Chat, ChatConfig, ChatStores},
         store::{
-            Conversations, OpenThreadError, PrivateThread, Receipt, StoreError, StoredText, SubmitError,
+            Conversations, OpenThreadError, Place, PrivateThread, Progress, Receipt, Standing, StoreError, StoredText,
+            SubmitError, ThreadHead,
             memory::{MemoryState, MemoryStore},
         },
     };
@@ -271,6 +272,39 @@ mod tests {
 
         async fn open_private(&self, _: UserId, _: UserId) -> Result<ThreadId, OpenThreadError> {
             Err(OpenThreadError::NotFriends)
+        }
+
+        async fn place(&self) -> Place {
+            let hung = Self(self.0.clone());
+            Place::new(move |texts| hung.submit(texts))
+        }
+
+        async fn texts_after(&self, _: ThreadId, _: i64, _: usize) -> Result<Vec<StoredText>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn texts_at(&self, _: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn standings(&self, _: UserId, _: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn waiting(&self, _: UserId, _: ThreadId, _: usize) -> Result<Vec<Standing>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn heads_after(&self, _: MessageKey, _: usize) -> Result<Vec<ThreadHead>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn last_key(&self) -> Result<MessageKey, StoreError> {
+            Ok(MessageKey(0))
+        }
+
+        async fn record_progress(&self, _: &[Progress]) -> Result<(), StoreError> {
+            Ok(())
         }
     }
 

@@ -36,12 +36,14 @@ pub(super) async fn text_chat(
             ..refused(ErrorCode::SUCCESS, me, request.to, &[])
         }));
     }
-    let receipt = cx.stores.conversations.submit(NewTexts {
+    let place = cx.stores.conversations.place().await;
+    let receipt = place.submit(NewTexts {
         sender: me,
         receiver: request.to,
         thread: request.thread_id.filter(|thread| thread.0 != 0),
         texts: request.texts.iter().map(new_text).collect(),
         sent_at: now(),
+        chain: cx.state().chain().clone(),
     });
     Ok(Reply::later(async move {
         let stored = match receipt.await {
@@ -100,6 +102,7 @@ pub(super) fn code_of(error: SubmitError) -> ErrorCode {
         SubmitError::NotAMember => ErrorCode::NOT_A_MEMBER,
         SubmitError::ClientIdReused => ErrorCode::CLIENT_ID_REUSED,
         SubmitError::Overloaded => ErrorCode::OVERLOADED,
+        SubmitError::Behind => ErrorCode::UNAVAILABLE,
         SubmitError::Store(error) => unavailable("storing texts")(error),
     }
 }

@@ -66,12 +66,18 @@ impl<A: Application> Context<A> {
         if !self.session.set_user(user.clone()) {
             return Err(LogInError::AlreadyLoggedIn);
         }
-        self.session.outbound().hold(self.request);
+        self.hold_pushes();
         let supersedes = |current: &Session<A>| self.app.supersedes(&self.session, current);
         self.sessions.enter(user, &self.session, supersedes).map_err(|()| {
             self.session.close(CloseReason::Replaced);
             LogInError::Superseded
         })
+    }
+
+    /// Lets pushes wait until the answer to the present request is on its way. Call it before that answer has left: later
+    /// there is nothing to wait for, and pushes would be held for good.
+    pub fn hold_pushes(&self) {
+        self.session.outbound().hold(self.request);
     }
 }
 

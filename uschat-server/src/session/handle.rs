@@ -3,7 +3,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +31,7 @@ struct Inner<A: Application> {
     gap: Option<Duration>,
     paced: AtomicBool,
     idle_watched: AtomicBool,
+    confirmed: AtomicU64,
     ended: SetOnce<CloseReason>,
 }
 
@@ -53,6 +54,7 @@ impl<A: Application> Session<A> {
             gap,
             paced: AtomicBool::new(gap.is_some()),
             idle_watched: AtomicBool::new(false),
+            confirmed: AtomicU64::new(0),
             ended: SetOnce::new(),
         }))
     }
@@ -112,6 +114,30 @@ impl<A: Application> Session<A> {
         }
         let frame = push.to_frame().ok_or_else(|| PayloadError::new("the push has no form on the wire"))?;
         self.push_frame(frame)
+    }
+
+    /// Waits until less than half of the outbound queue is taken, so that what is pushed then cannot fill it; false when the
+    /// session takes no pushes any more. For whoever has much to push and can wait. Cancel safe.
+    pub async fn room(&self) -> bool {
+        self.0.outbound.ample_room().await
+    }
+
+    /// Whether less than half of the outbound queue is taken at this moment.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.0.outbound.has_ample_room()
+    }
+
+    /// Remembers the place behind everything that was pushed so far under this number; numbers only rise.
+    pub fn mark(&self, mark: u64) {
+        self.0.confirmed.fetch_max(mark, Ordering::AcqRel);
+    }
+
+    /// The highest [mark](Session::mark) up to which the peer has everything: its system acknowledged the bytes, or it
+    /// closed the connection in good order. 0 before the first.
+    #[must_use]
+    pub fn confirmed(&self) -> u64 {
+        self.0.confirmed.load(Ordering::Acquire)
     }
 
     /// The client reads several frames from one segment: from now on they need not be kept apart.

@@ -152,9 +152,10 @@ impl Outbound {
         state.pushes_ended = true;
         if let Some(last) = last {
             state.lane_of_pushes().add(Item::Frame(last));
-            drop(state);
-            self.filled.notify_one();
         }
+        drop(state);
+        self.filled.notify_one();
+        self.room.notify_waiters();
     }
 
     /// Takes nothing in any more; [`Outbound::ready`] ends when what waits is written.
@@ -199,7 +200,7 @@ impl Outbound {
     pub(super) fn take(&self, out: &mut WriteBuffer, max_frames: usize, max_bytes: usize) -> usize {
         let mut taken = 0;
         let mut state = self.lock();
-        let was_full = !self.has_room(&state.ready, 0);
+        let was_full = state.ready.items.len() > self.max_frames / 2 || state.ready.bytes > self.max_bytes / 2;
         while taken == 0 || (taken < max_frames && out.remaining() < max_bytes) {
             let Some(item) = state.ready.pop() else { break };
             taken += 1;
@@ -225,6 +226,28 @@ impl Outbound {
             self.room.notify_waiters();
         }
         taken
+    }
+
+    /// Whether pushes fill less than half of what they may: enough is left for everything that is pushed without asking.
+    pub(super) fn has_ample_room(&self) -> bool {
+        let state = self.lock();
+        let lane = state.held.as_ref().unwrap_or(&state.ready);
+        lane.items.len() <= self.max_frames / 2 && lane.bytes <= self.max_bytes / 2
+    }
+
+    /// Waits until there is ample room; false when pushes have ended. Cancel safe.
+    pub(super) async fn ample_room(&self) -> bool {
+        loop {
+            let mut room = pin!(self.room.notified());
+            room.as_mut().enable();
+            if self.lock().pushes_ended {
+                return false;
+            }
+            if self.has_ample_room() {
+                return true;
+            }
+            room.await;
+        }
     }
 
     /// Whether nothing waits at this moment.

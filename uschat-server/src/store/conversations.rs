@@ -1,6 +1,11 @@
 use std::{
+    fmt,
     future::Future,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -24,6 +29,10 @@ pub trait Conversations: Send + Sync + 'static {
     /// Dropping the receipt does not recall the texts.
     fn submit(&self, texts: NewTexts) -> Receipt;
 
+    /// Waits for a place in front of the store, so that a busy store slows its callers down instead of refusing them.
+    /// Places are given in the order of the calls. Cancel safe.
+    async fn place(&self) -> Place;
+
     /// The texts of a conversation with a key above `after`, ascending, at most `limit`.
     async fn history(&self, thread: ThreadId, after: MessageKey, limit: usize) -> Result<Vec<StoredText>, StoreError>;
 
@@ -39,7 +48,127 @@ pub trait Conversations: Send + Sync + 'static {
     /// Opens the private conversation of `uid` with a friend unless there is one; two that ask at the same time get the
     /// same.
     async fn open_private(&self, uid: UserId, friend: UserId) -> Result<ThreadId, OpenThreadError>;
+
+    /// The texts of a conversation with a number above `after`, ascending, at most `limit`.
+    async fn texts_after(&self, thread: ThreadId, after: i64, limit: usize) -> Result<Vec<StoredText>, StoreError>;
+
+    /// The texts at these places, in no order; a place without a text is left out.
+    async fn texts_at(&self, places: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError>;
+
+    /// Where a user stands in these conversations, in no order; one that the user is not in is left out.
+    async fn standings(&self, uid: UserId, threads: &[ThreadId]) -> Result<Vec<Standing>, StoreError>;
+
+    /// Where a user stands in the conversations that hold something undelivered (`head` above `delivered`), with an id
+    /// above `after`, ascending, at most `limit`.
+    async fn waiting(&self, uid: UserId, after: ThreadId, limit: usize) -> Result<Vec<Standing>, StoreError>;
+
+    /// The conversations whose last text has a key above `after`, ascending by that key, at most `limit`.
+    ///
+    /// A conversation may come late: keys are given before commits. Whoever must miss none asks again with a key of some
+    /// seconds ago.
+    async fn heads_after(&self, after: MessageKey, limit: usize) -> Result<Vec<ThreadHead>, StoreError>;
+
+    /// The highest key of a stored text; 0 if there is none.
+    async fn last_key(&self) -> Result<MessageKey, StoreError>;
+
+    /// Notes how far users have got. Numbers never fall and never exceed the conversation's head, a user who is not in the
+    /// conversation is left out, and so is what comes from a session that is not its user's last (by its fence).
+    async fn record_progress(&self, progress: &[Progress]) -> Result<(), StoreError>;
 }
+
+/// A place in front of the store: one request may be handed over, and is not refused for want of room.
+pub struct Place(Box<dyn FnOnce(NewTexts) -> Receipt + Send>);
+
+impl Place {
+    /// A place that is taken by this.
+    #[must_use]
+    pub fn new(submit: impl FnOnce(NewTexts) -> Receipt + Send + 'static) -> Self {
+        Self(Box::new(submit))
+    }
+
+    /// As [`Conversations::submit`].
+    #[must_use]
+    pub fn submit(self, texts: NewTexts) -> Receipt {
+        (self.0)(texts)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place")
+    }
+}
+
+/// How far a user has got in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The conversation.
+    pub thread: ThreadId,
+    /// The other user.
+    pub peer: UserId,
+    /// The number given last; 0 in an empty conversation.
+    pub head: i64,
+    /// Everything up to this number has reached the user. Texts that were there when a database of the originals was taken
+    /// over count as delivered.
+    pub delivered: i64,
+    /// Everything up to this number was read.
+    pub read: i64,
+}
+
+/// The last text of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadHead {
+    /// The conversation.
+    pub thread: ThreadId,
+    /// Its two users, the smaller uid first.
+    pub users: [UserId; 2],
+    /// The number of its last text.
+    pub seq: i64,
+    /// The key of that text.
+    pub key: MessageKey,
+}
+
+/// News of how far a user has got; a number that does not move stays 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The user.
+    pub uid: UserId,
+    /// Of the session that says so.
+    pub fence: i64,
+    /// The conversation.
+    pub thread: ThreadId,
+    /// Everything up to this number has reached the user.
+    pub delivered: i64,
+    /// Everything up to this number was read.
+    pub read: i64,
+}
+
+/// Ties the requests of one session together: once one of them failed for a reason that may pass, the store refuses
+/// everything behind it, so that nothing is stored without what was said before it.
+#[derive(Debug, Clone, Default)]
+pub struct Chain(Arc<AtomicBool>);
+
+impl Chain {
+    /// Whether a request failed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// A request failed.
+    pub fn break_off(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Whether they are one and the same.
+impl PartialEq for Chain {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Chain {}
 
 /// A private conversation as one of its two users sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +207,8 @@ pub struct NewTexts {
     pub texts: Vec<NewText>,
     /// When the server got them.
     pub sent_at: UnixMillis,
+    /// What they must not be stored without: the earlier requests of this chain.
+    pub chain: Chain,
 }
 
 /// One text to store.
@@ -155,6 +286,9 @@ pub enum SubmitError {
     /// A client id was used before, or twice in this request, with another content or receiver. Permanent.
     #[error("the client message id was used before with other content")]
     ClientIdReused,
+    /// An earlier request of the same [`Chain`] failed. A retry behind a retry of that may succeed.
+    #[error("an earlier text could not be stored")]
+    Behind,
     /// The queue in front of the store is full. A retry may succeed.
     #[error("too many texts are waiting to be stored")]
     Overloaded,

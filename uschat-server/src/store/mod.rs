@@ -22,8 +22,8 @@ pub use accounts::{Account, Accounts, CreateAccountError, NewAccount, PasswordHa
 pub use committer::{CommitBatch, Committer};
 pub use contacts::{Applied, Approval, ApproveError, Contact, Contacts, NOW_FRIENDS, PendingApplication};
 pub use conversations::{
-    Conversations, NewText, NewTexts, OpenThreadError, PrivateThread, Receipt, StoredText, StoredTexts, SubmitError,
-    UnixMillis,
+    Chain, Conversations, NewText, NewTexts, OpenThreadError, Place, PrivateThread, Progress, Receipt, Standing,
+    StoredText, StoredTexts, SubmitError, ThreadHead, UnixMillis,
 };
 pub use error::StoreError;
 pub use state::State;

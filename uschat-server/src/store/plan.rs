@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 
-use super::{NOW_FRIENDS, NewText, NewTexts, StoredText, StoredTexts, SubmitError, UnixMillis};
+use super::{Chain, NOW_FRIENDS, NewText, NewTexts, StoredText, StoredTexts, SubmitError, UnixMillis};
 
 /// A stored text and whom it was sent to.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ impl Known {
     ) -> StoredTexts {
         let says = |sender, receiver, content: &str| {
             let text = NewText { client_id: None, content: content.to_owned() };
-            NewTexts { sender, receiver, thread: None, texts: vec![text], sent_at }
+            NewTexts { sender, receiver, thread: None, texts: vec![text], sent_at, chain: Chain::default() }
         };
         let mut texts = Vec::with_capacity(2);
         if !introduction.is_empty() {

@@ -9,7 +9,7 @@ use std::{any::Any, sync::Arc};
 
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 use uschat_server::store::{
-    Accounts, Approval, Contacts, Conversations, NewAccount, NewText, NewTexts, PasswordHash, StoredText,
+    Accounts, Approval, Chain, Contacts, Conversations, NewAccount, NewText, NewTexts, PasswordHash, StoredText,
 };
 
 /// Expands a list of cases into one test each. `$make` is an async function without arguments.
@@ -86,7 +86,14 @@ pub fn texts(sender: UserId, receiver: UserId, texts: &[(&str, &str)]) -> NewTex
         client_id: (!id.is_empty()).then(|| id.to_owned()),
         content: content.to_owned(),
     };
-    NewTexts { sender, receiver, thread: None, texts: texts.iter().map(text).collect(), sent_at: 1_700_000_000_123 }
+    NewTexts {
+        sender,
+        receiver,
+        thread: None,
+        texts: texts.iter().map(text).collect(),
+        sent_at: 1_700_000_000_123,
+        chain: Chain::default(),
+    }
 }
 
 pub fn seqs(texts: &[StoredText]) -> Vec<i64> {

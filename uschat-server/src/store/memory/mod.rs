@@ -13,7 +13,7 @@ mod state;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use uschat_proto::chat::{ThreadId, UserId};
@@ -47,7 +47,7 @@ use super::{
 #[derive(Default)]
 pub struct MemoryStore {
     /// One lock: every operation is short and none waits inside it.
-    tables: Mutex<Tables>,
+    tables: Arc<Mutex<Tables>>,
 }
 
 impl MemoryStore {
@@ -86,5 +86,7 @@ struct Tables {
     pairs: BTreeMap<ThreadId, Pair>,
     /// Each conversation's texts, ascending.
     texts: HashMap<ThreadId, Vec<StoredText>>,
+    /// What each user has had delivered and has read of a conversation.
+    progress: HashMap<(UserId, ThreadId), (i64, i64)>,
     known: Known,
 }

@@ -20,7 +20,7 @@ mod real_server {
         },
         mariadb::MariaDb,
     };
-    use crate::store::{Conversations, NewText, NewTexts};
+    use crate::store::{Chain, Conversations, NewText, NewTexts};
 
     /// A store on a new database of this name.
     async fn store(server: &MariaDb, name: &str) -> MysqlStore {
@@ -97,7 +97,7 @@ mod real_server {
         let began = Instant::now();
         let text = NewText { client_id: None, content: "text".into() };
         let (sender, receiver) = (UserId(4), UserId(5));
-        let texts = NewTexts { sender, receiver, thread: None, texts: vec![text], sent_at: 0 };
+        let texts = NewTexts { sender, receiver, thread: None, texts: vec![text], sent_at: 0, chain: Chain::default() };
         assert_eq!(store.submit(texts).await.unwrap().thread.0, 4);
         let waited = began.elapsed();
         assert!(waited > Duration::from_secs(1) && waited < Duration::from_secs(5), "{waited:?}");
@@ -120,7 +120,14 @@ mod real_server {
         let submit = |sender: i32| {
             let text = NewText { client_id: None, content: "text".into() };
             let (sender, receiver) = (UserId(sender), UserId(sender + 1));
-            committer.submit(NewTexts { sender, receiver, thread: None, texts: vec![text], sent_at: 0 })
+            committer.submit(NewTexts {
+                sender,
+                receiver,
+                thread: None,
+                texts: vec![text],
+                sent_at: 0,
+                chain: Chain::default(),
+            })
         };
         let began = Instant::now();
         let (first, second) = (submit(4), submit(4));

@@ -96,7 +96,7 @@ impl ErrorCode {
     pub const NO_APPLICATION: Self = Self(3004);
     /// More than [`limits::MAX_TEXTS`](super::limits::MAX_TEXTS) texts or more than
     /// [`limits::MAX_CONTENT`](super::limits::MAX_CONTENT) bytes in one request, or so much that JSON must escape that the
-    /// frame which tells of it would be too long.
+    /// frame which tells of it would be too long; or too many cursors or marks.
     pub const TOO_LARGE: Self = Self(3005);
     /// The same client message id was stored before with other content.
     pub const CLIENT_ID_REUSED: Self = Self(3006);
@@ -106,6 +106,8 @@ impl ErrorCode {
     pub const ALREADY_LOGGED_IN: Self = Self(3008);
     /// The conversation does not exist or the user is not in it.
     pub const NOT_A_MEMBER: Self = Self(3009);
+    /// The database refuses these texts for good: a retry is refused again.
+    pub const NOT_STORABLE: Self = Self(3010);
     /// Too many wrong passwords or mails for this e-mail address, or too much from this network address; wait.
     pub const TOO_MANY_ATTEMPTS: Self = Self(3102);
     /// A queue is full; wait.

@@ -2,6 +2,8 @@
 //!
 //! The contenders themselves live in `benches/` and are dev-dependencies.
 
+#![forbid(unsafe_code)]
+
 /// Body lengths to measure, in bytes: a heartbeat, a short text, a long text, a
 /// profile, a list.
 pub const BODY_LENS: [usize; 5] = [16, 64, 256, 1024, 16_384];

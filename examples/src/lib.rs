@@ -7,6 +7,8 @@
 //! cargo run --release --bin topology -- --help
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod chaos;
 pub mod config;
 pub mod crypto;

@@ -48,6 +48,8 @@
 //! `uschat-wire` gives the frames, `uschat-proto` the words; this crate adds sockets and time. It needs a tokio runtime
 //! and starts one task per session.
 
+#![forbid(unsafe_code)]
+
 mod chat;
 mod config;
 mod connection;

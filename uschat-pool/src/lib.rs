@@ -213,6 +213,8 @@
 //! Waits that ended well are recorded in batches: when 32 are together, when a snapshot is taken, and at the latest as long
 //! after their caller came as it would have waited.
 
+#![forbid(unsafe_code)]
+
 mod attempt;
 mod breaker;
 mod call;

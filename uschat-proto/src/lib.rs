@@ -36,6 +36,8 @@
 //!
 //! JSON deeper than 128 levels is refused. Body lengths are the business of the frame layer.
 
+#![forbid(unsafe_code)]
+
 #[cfg(feature = "chat")]
 pub mod chat;
 mod encoding;

@@ -100,6 +100,7 @@
 //! and what an unknown id means is for the layer above, `uschat-proto` and the
 //! handlers, to say. PROTOCOL.md describes the messages inside the frames.
 
+#![forbid(unsafe_code)]
 #![no_std]
 
 extern crate alloc;

@@ -4,6 +4,8 @@
 //! cargo run --release --bin chaos -- --to 127.0.0.1:8090 --delay 200 --jitter 100
 //! ```
 
+#![forbid(unsafe_code)]
+
 use std::{
     io::{Write, stdout},
     net::SocketAddr,

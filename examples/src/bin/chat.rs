@@ -1,5 +1,7 @@
 //! One chat server of a cluster, alone in its process. `chat --help` lists its options.
 
+#![forbid(unsafe_code)]
+
 fn main() -> std::process::ExitCode {
     uschat_examples::crypto::install();
     uschat_examples::server::main(uschat_examples::config::Role::Chat)

@@ -4,6 +4,8 @@
 //! cargo run --release --bin client -- --help
 //! ```
 
+#![forbid(unsafe_code)]
+
 #[path = "../line_client/mod.rs"]
 mod line_client;
 

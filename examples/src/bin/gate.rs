@@ -1,5 +1,7 @@
 //! The HTTP gate, alone in its process. `gate --help` lists its options.
 
+#![forbid(unsafe_code)]
+
 fn main() -> std::process::ExitCode {
     uschat_examples::crypto::install();
     uschat_examples::server::main(uschat_examples::config::Role::Gate)

@@ -4,6 +4,8 @@
 //! cargo run --release --bin oracle -- --help
 //! ```
 
+#![forbid(unsafe_code)]
+
 use std::{
     io::{self, Write},
     path::PathBuf,

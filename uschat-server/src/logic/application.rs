@@ -34,9 +34,17 @@ pub trait Application: Sized + Send + Sync + 'static {
     }
 
     /// Called once for every session, after it left the registry and its last handler has returned; only not for one that
-    /// is dropped, because its server's drain deadline passed or the future that served it was dropped.
+    /// is dropped, because its server's drain deadline passed or the future that served it was dropped. The place to give
+    /// up at once what others wait for.
     fn closed(&self, session: &Session<Self>, reason: &CloseReason) -> impl Future<Output = ()> + Send {
         let _ = (session, reason);
+        async {}
+    }
+
+    /// Called after [`Application::closed`], two seconds later at most, when the connection has come to its end and
+    /// [`Session::confirmed`] changes no more. The place to note what the peer has.
+    fn settled(&self, session: &Session<Self>) -> impl Future<Output = ()> + Send {
+        let _ = session;
         async {}
     }
 }

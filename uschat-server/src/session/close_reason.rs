@@ -91,6 +91,12 @@ impl CloseReason {
         }
     }
 
+    /// Whether a peer that then closes its side may be taken to have read everything. One that was silent, broke a rule or
+    /// was replaced may not.
+    pub(super) fn is_in_good_order(&self) -> bool {
+        matches!(self, Self::PeerClosed | Self::HandlerPanicked(_) | Self::Application(_) | Self::Draining)
+    }
+
     /// Whether an operator should hear of it.
     pub(super) fn is_worth_a_warning(&self) -> bool {
         matches!(self, Self::SlowConsumer | Self::WriteDeadline | Self::HandlerPanicked(_))

@@ -1,4 +1,6 @@
 use std::{
+    future::Future,
+    io,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -9,14 +11,15 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, split},
+    net::TcpStream,
     sync::mpsc,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
-    CloseReason, Session, SessionConfig, Sessions, answers::leave_in_order, counters::Counters, reader::Reader,
-    writer::write_frames,
+    CloseReason, Session, SessionConfig, Sessions, answers::leave_in_order, counters::Counters, output::Output,
+    reader::Reader, writer::Writer,
 };
 use crate::{
     Application,
@@ -40,16 +43,37 @@ pub(super) struct Shared<A: Application> {
 impl<A: Application> Shared<A> {
     /// Serves one connection to its end.
     pub(super) async fn serve(&self, io: impl AsyncRead + AsyncWrite, peer: Option<SocketAddr>) -> CloseReason {
+        let io = pin!(io);
+        let (input, output) = split(io);
+        self.serve_halves(input, output, peer).await
+    }
+
+    /// The same for TCP, where the system can be asked what the peer has acknowledged.
+    pub(super) async fn serve_tcp(&self, mut stream: TcpStream, peer: SocketAddr) -> CloseReason {
+        let (input, output) = stream.split();
+        self.serve_halves(input, output, Some(peer)).await
+    }
+
+    async fn serve_halves(
+        &self,
+        mut input: impl AsyncRead + Unpin,
+        output: impl Output,
+        peer: Option<SocketAddr>,
+    ) -> CloseReason {
         let session = Session::new(self.sessions.next_id(), peer, &self.config);
         let registration = self.sessions.register(&session, self.counters.open.clone());
         // Looked at after the registration: who stops the server sets this first and then ends all registered sessions.
         if self.stopping.load(Ordering::SeqCst) {
             session.close(CloseReason::Draining);
         }
-        let io = pin!(io);
-        let (mut input, mut output) = split(io);
+        let mut writer = Writer::new(&session, &self.config, output);
 
-        let reason = match catch_panic(self.run(&session, &mut input, &mut output)).await {
+        let outcome = {
+            // Pinned here, because a future that is passed on takes its place in this one twice.
+            let running = pin!(self.run(&session, &mut input, &mut writer));
+            catch_panic(running).await
+        };
+        let reason = match outcome {
             Ok(reason) => reason,
             Err(panic) => {
                 tracing::error!(session = session.id().0, panic, "the application or the connection panicked");
@@ -60,14 +84,13 @@ impl<A: Application> Shared<A> {
         session.outbound().abandon();
         drop(registration);
         log_end(&session, &reason);
+        writer.look();
 
-        if let Err(panic) = catch_panic(self.app.closed(&session, &reason)).await {
-            tracing::error!(session = session.id().0, panic, "the application panicked after a session had ended");
+        tell(&session, self.app.closed(&session, &reason)).await;
+        if reason.flush_deadline(Duration::MAX).is_some() {
+            linger(&mut input, &mut writer, &reason).await;
         }
-        let reads = reason.flush_deadline(Duration::MAX).is_some();
-        if reads && timeout(LINGER, output.shutdown()).await.is_ok_and(|shut| shut.is_ok()) {
-            let _ = timeout(LINGER, discard(&mut input)).await;
-        }
+        tell(&session, self.app.settled(&session)).await;
         reason
     }
 
@@ -76,10 +99,10 @@ impl<A: Application> Shared<A> {
         &self,
         session: &Session<A>,
         input: &mut (impl AsyncRead + Unpin),
-        output: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer<'_, A, impl Output>,
     ) -> CloseReason {
         let mut work = pin!(self.work(session, input));
-        let mut writing = pin!(write_frames(session, output, &self.config, &self.counters.sent));
+        let mut writing = pin!(writer.run(&self.counters.sent));
         tokio::select! {
             reason = &mut work => {
                 session.outbound().finish();
@@ -120,6 +143,31 @@ impl<A: Application> Shared<A> {
     }
 }
 
+/// Lets the application know of an end; if it panics, that ends nothing else.
+async fn tell<A: Application>(session: &Session<A>, hook: impl Future<Output = ()>) {
+    if let Err(panic) = catch_panic(hook).await {
+        tracing::error!(session = session.id().0, panic, "the application panicked after a session had ended");
+    }
+}
+
+/// Ends our side, gives the peer time to take what was written and to end its own, and confirms what it has.
+async fn linger<A: Application>(
+    input: &mut (impl AsyncRead + Unpin),
+    writer: &mut Writer<'_, A, impl Output>,
+    reason: &CloseReason,
+) {
+    if !timeout(LINGER, writer.shut_down()).await.unwrap_or(false) {
+        return;
+    }
+    let deadline = Instant::now() + LINGER;
+    let ended = timeout_at(deadline, discard(input)).await;
+    if matches!(ended, Ok(Ok(()))) && reason.is_in_good_order() {
+        writer.settle(deadline).await;
+    } else {
+        writer.look();
+    }
+}
+
 fn log_end<A: Application>(session: &Session<A>, reason: &CloseReason) {
     let (id, user, label) = (session.id().0, session.user(), reason.label());
     metrics::counter!("uschat_sessions_closed_total", "reason" => label).increment(1);
@@ -130,7 +178,9 @@ fn log_end<A: Application>(session: &Session<A>, reason: &CloseReason) {
     }
 }
 
-async fn discard(input: &mut (impl AsyncRead + Unpin)) {
-    let mut scrap = [0; 1024];
-    while input.read(&mut scrap).await.is_ok_and(|bytes| bytes > 0) {}
+/// Reads until the peer ends its side.
+async fn discard(input: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut scrap = [0; 256];
+    while input.read(&mut scrap).await? > 0 {}
+    Ok(())
 }

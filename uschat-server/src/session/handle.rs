@@ -116,25 +116,34 @@ impl<A: Application> Session<A> {
         self.push_frame(frame)
     }
 
-    /// Waits until less than half of the outbound queue is taken, so that what is pushed then cannot fill it; false when the
+    /// Waits until at most half of the outbound queue is taken, so that what is pushed then cannot fill it; false when the
     /// session takes no pushes any more. For whoever has much to push and can wait. Cancel safe.
+    ///
+    /// Not to be awaited by the request whose answer [held pushes](crate::Context::hold_pushes) wait for: these would fill
+    /// the queue, and make room only after that answer.
     pub async fn room(&self) -> bool {
         self.0.outbound.ample_room().await
     }
 
-    /// Whether less than half of the outbound queue is taken at this moment.
+    /// Whether at most half of the outbound queue is taken at this moment.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.0.outbound.has_ample_room()
     }
 
-    /// Remembers the place behind everything that was pushed so far under this number; numbers only rise.
+    /// Gives the place behind everything that was pushed so far this number, for [`Session::confirmed`]. Numbers only rise.
+    /// Takes no room in the outbound queue. Does nothing once the session takes no pushes any more.
     pub fn mark(&self, mark: u64) {
-        self.0.confirmed.fetch_max(mark, Ordering::AcqRel);
+        self.0.outbound.mark(mark);
     }
 
-    /// The highest [mark](Session::mark) up to which the peer has everything: its system acknowledged the bytes, or it
-    /// closed the connection in good order. 0 before the first.
+    /// The highest [mark](Session::mark) up to which the peer has everything. 0 before the first.
+    ///
+    /// On connections of [`Server::listen`](super::Server::listen), on Linux and macOS, a peer has what its system has
+    /// acknowledged, whether its program has read it or not; a look every half second finds out, and a last one at the
+    /// session's end. Of other connections nothing is known until their end, when everything that was written counts if
+    /// the end was in good order: the peer closed between two frames, or we did and it closed in turn. The number is
+    /// final when [`Application::settled`] is called.
     #[must_use]
     pub fn confirmed(&self) -> u64 {
         self.0.confirmed.load(Ordering::Acquire)
@@ -162,6 +171,10 @@ impl<A: Application> Session<A> {
     pub fn replace(&self, notice: Frame) {
         self.0.outbound.end_pushes(Some(notice));
         self.end(CloseReason::Replaced);
+    }
+
+    pub(super) fn confirm(&self, mark: u64) {
+        self.0.confirmed.fetch_max(mark, Ordering::AcqRel);
     }
 
     /// As [`Session::close`]; returns the reason that counts.

@@ -89,7 +89,7 @@ impl<A: Application> Server<A> {
                     let shared = self.shared.clone();
                     connections.spawn(async move {
                         set_options(&stream);
-                        shared.serve(stream, Some(peer)).await;
+                        shared.serve_tcp(stream, peer).await;
                         drop(place);
                     });
                 }

@@ -96,6 +96,7 @@ impl Request for Ordered {
 pub struct App {
     gates: watch::Sender<HashSet<u32>>,
     journal: Mutex<Vec<String>>,
+    settled: Mutex<Vec<u64>>,
 }
 
 impl App {
@@ -116,6 +117,11 @@ impl App {
     pub fn journal(&self) -> Vec<String> {
         self.journal.lock().unwrap().clone()
     }
+
+    /// What was confirmed of each session that has come to its end, in the order of their ends.
+    pub fn settled(&self) -> Vec<u64> {
+        self.settled.lock().unwrap().clone()
+    }
 }
 
 impl Application for App {
@@ -128,6 +134,10 @@ impl Application for App {
 
     async fn closed(&self, _: &Session<Self>, reason: &CloseReason) {
         self.note(format!("closed: {}", reason.label()));
+    }
+
+    async fn settled(&self, session: &Session<Self>) {
+        self.settled.lock().unwrap().push(session.confirmed());
     }
 }
 

@@ -13,6 +13,7 @@ pub mod chaos;
 pub mod config;
 pub mod crypto;
 pub mod data_lock;
+pub mod load;
 pub mod logging;
 pub mod oracle;
 pub mod ready_file;

@@ -39,7 +39,7 @@ pub use services::{
     ChatSettings, GateSettings, LogSettings, Original, ServerSettings, Service, StatusSettings, VerifySettings,
 };
 pub use settings::Settings;
-pub use urls::SmtpUrl;
+pub use urls::{SmtpUrl, SqlUrl};
 
 use self::{command_line::Parsed, sections::Sections};
 use crate::StartError;

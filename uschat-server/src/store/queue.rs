@@ -1,6 +1,14 @@
 //! The bounded queue in front of a committer, and what waits in it.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use metrics::Gauge;
 use tokio::{
@@ -19,6 +27,14 @@ pub(super) struct Queue {
     waiting: mpsc::Sender<Waiting>,
     /// A request holds its place until it is answered, wherever it waits meanwhile.
     places: Arc<Semaphore>,
+    handing: Handing,
+}
+
+/// What every request gets on its way.
+#[derive(Debug, Clone)]
+struct Handing {
+    /// The number of the next one.
+    next: Arc<AtomicU64>,
     deadline: Duration,
     depth: Gauge,
 }
@@ -28,16 +44,14 @@ impl Queue {
     pub(super) fn new(database: &'static str, deadline: Duration) -> (Self, mpsc::Receiver<Waiting>) {
         let (waiting, queue) = mpsc::channel(PLACES);
         let depth = metrics::gauge!("uschat_store_queue_requests", "database" => database);
-        (Self { waiting, places: Arc::new(Semaphore::new(PLACES)), deadline, depth }, queue)
+        let handing = Handing { next: Arc::default(), deadline, depth };
+        (Self { waiting, places: Arc::new(Semaphore::new(PLACES)), handing }, queue)
     }
 
     /// See [`Conversations::submit`](super::Conversations::submit).
     pub(super) fn submit(&self, texts: NewTexts) -> Receipt {
         match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => {
-                let waiting = Waiting::new(texts, self.deadline, self.depth.clone(), place);
-                hand_over(&self.waiting, waiting)
-            }
+            Ok(place) => hand_over(&self.waiting, Waiting::new(texts, &self.handing, place)),
             Err(_) => refused(&texts, SubmitError::Overloaded),
         }
     }
@@ -45,11 +59,11 @@ impl Queue {
     /// See [`Conversations::place`](super::Conversations::place). Does not keep the queue open.
     pub(super) fn place(&self) -> impl Future<Output = Place> + Send + use<> {
         let (places, queue) = (Arc::clone(&self.places), self.waiting.downgrade());
-        let (deadline, depth) = (self.deadline, self.depth.clone());
+        let handing = self.handing.clone();
         async move {
             let place = places.acquire_owned().await;
             Place::new(move |texts| match (place, queue.upgrade()) {
-                (Ok(place), Some(queue)) => hand_over(&queue, Waiting::new(texts, deadline, depth, place)),
+                (Ok(place), Some(queue)) => hand_over(&queue, Waiting::new(texts, &handing, place)),
                 _ => refused(&texts, stopped()),
             })
         }
@@ -86,6 +100,8 @@ fn stopped() -> SubmitError {
 /// A request on its way. Dropped without an answer, it breaks its chain: nobody knows what became of it.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    /// Tells the order in which requests were handed over, as far as one session or one conversation can tell.
+    number: u64,
     pub(super) texts: NewTexts,
     /// When it is given up.
     deadline: Instant,
@@ -95,11 +111,13 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    fn new(texts: NewTexts, deadline: Duration, depth: Gauge, place: OwnedSemaphorePermit) -> (Self, Receipt) {
+    fn new(texts: NewTexts, handing: &Handing, place: OwnedSemaphorePermit) -> (Self, Receipt) {
         let (answer, outcome) = oneshot::channel();
+        let depth = handing.depth.clone();
         depth.increment(1.0);
-        let deadline = Instant::now() + deadline;
-        (Self { texts, deadline, answer: Some(answer), depth, _place: place }, Receipt::waiting(outcome))
+        let number = handing.next.fetch_add(1, Ordering::Relaxed);
+        let deadline = Instant::now() + handing.deadline;
+        (Self { number, texts, deadline, answer: Some(answer), depth, _place: place }, Receipt::waiting(outcome))
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -127,6 +145,12 @@ impl Drop for Waiting {
             self.texts.chain.break_off();
         }
     }
+}
+
+/// Puts a request where it belongs among others that wait: before what was handed over later.
+pub(super) fn put_in_order(line: &mut VecDeque<Waiting>, waiting: Waiting) {
+    let place = line.partition_point(|other| other.number < waiting.number);
+    line.insert(place, waiting);
 }
 
 /// Refuses what comes behind a failure, and returns the rest.

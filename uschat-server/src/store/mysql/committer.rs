@@ -58,7 +58,7 @@ struct Committing {
 }
 
 impl Committing {
-    async fn run(mut self, mut queue: mpsc::Receiver<Waiting>) {
+    async fn run(mut self, mut handed_over: mpsc::Receiver<Waiting>) {
         let mut open = true;
         let mut outage: Option<Pauses> = None;
         while open || !self.ready.is_empty() || !self.lanes.are_idle() {
@@ -69,12 +69,12 @@ impl Committing {
                 biased;
                 Some(ended) = self.lanes.running.join_next_with_id() => {
                     let free = self.lanes.ended(ended);
-                    self.put_back(free);
+                    self.make_ready(free);
                 }
-                count = queue.recv_many(&mut received, room), if open && room > 0 => open = count > 0,
+                count = handed_over.recv_many(&mut received, room), if open && room > 0 => open = count > 0,
                 () = std::future::ready(()), if !self.ready.is_empty() => {}
             }
-            self.ready.extend(received);
+            self.make_ready(received);
             let batch = self.next_batch();
             if batch.is_empty() {
                 continue;
@@ -86,15 +86,14 @@ impl Committing {
                 outage = None;
                 continue;
             }
-            self.put_back(unreached);
+            self.make_ready(unreached);
             // Bounded by the deadlines of the requests.
             outage.get_or_insert_with(Pauses::endless).pause().await;
         }
     }
 
-    /// These are older than what is ready.
-    fn put_back(&mut self, waiting: Vec<Waiting>) {
-        waiting.into_iter().rev().for_each(|waiting| self.ready.push_front(waiting));
+    fn make_ready(&mut self, waiting: Vec<Waiting>) {
+        waiting.into_iter().for_each(|waiting| queue::put_in_order(&mut self.ready, waiting));
     }
 
     fn next_batch(&mut self) -> Vec<Waiting> {

@@ -18,7 +18,10 @@ use super::{
     known::Locks,
     ties::Ties,
 };
-use crate::store::{plan::Pair, queue::Waiting};
+use crate::store::{
+    plan::Pair,
+    queue::{Waiting, put_in_order},
+};
 
 /// Conversations that wait for a lock at one time.
 pub(super) const LANES: usize = 8;
@@ -27,7 +30,9 @@ const RETRY: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 pub(super) struct Lanes {
-    /// What waits for a lock or behind something that does, in order; without what lanes have at hand.
+    /// What waits for a lock or behind something that does, without what lanes have at hand. Ordered as it was handed over,
+    /// which is not the order in which it gets here: a request is found locked after younger ones have lined up behind
+    /// something else.
     held: VecDeque<Waiting>,
     /// Of everything held and at hand.
     ties: Ties,
@@ -51,7 +56,7 @@ impl Lanes {
                 self.locked.push_back(pair);
             }
             self.ties.add(&waiting.texts);
-            self.held.push_back(waiting);
+            put_in_order(&mut self.held, waiting);
         }
     }
 
@@ -60,7 +65,7 @@ impl Lanes {
         if !self.ties.hold_back(&waiting.texts) {
             return Some(waiting);
         }
-        self.held.push_back(waiting);
+        put_in_order(&mut self.held, waiting);
         None
     }
 
@@ -118,7 +123,7 @@ impl Lanes {
         if !undone.is_empty() {
             self.locked.push_back(pair);
         }
-        undone.into_iter().rev().for_each(|waiting| self.held.push_front(waiting));
+        undone.into_iter().for_each(|waiting| put_in_order(&mut self.held, waiting));
 
         self.ties = self.at_hand();
         self.locked.iter().for_each(|&pair| self.ties.add_conversation(pair));
@@ -134,5 +139,61 @@ impl Lanes {
         let mut ties = Ties::default();
         self.serving.values().for_each(|(_, theirs)| ties.extend(theirs));
         ties
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use uschat_proto::chat::UserId;
+
+    use super::*;
+    use crate::store::{Chain, NewText, NewTexts, queue::Queue};
+
+    struct Requests {
+        queue: Queue,
+        waiting: mpsc::Receiver<Waiting>,
+        chains: HashMap<i32, Chain>,
+    }
+
+    impl Requests {
+        fn new() -> Self {
+            let (queue, waiting) = Queue::new("mysql", Duration::from_secs(5));
+            Self { queue, waiting, chains: HashMap::new() }
+        }
+
+        /// The next one that is handed over.
+        fn next(&mut self, sender: i32, receiver: i32, content: &str) -> Waiting {
+            let chain = self.chains.entry(sender).or_default().clone();
+            let texts = vec![NewText { client_id: None, content: content.into() }];
+            let (sender, receiver) = (UserId(sender), UserId(receiver));
+            let receipt = self.queue.submit(NewTexts { sender, receiver, thread: None, texts, sent_at: 0, chain });
+            drop(receipt);
+            self.waiting.try_recv().unwrap()
+        }
+    }
+
+    fn held(lanes: &Lanes) -> Vec<&str> {
+        lanes.held.iter().map(|waiting| waiting.texts.texts[0].content.as_str()).collect()
+    }
+
+    #[test]
+    fn what_was_in_a_batch_stays_in_front_of_what_lined_up_meanwhile() {
+        for is_locked in [true, false] {
+            let (mut requests, mut lanes) = (Requests::new(), Lanes::default());
+            lanes.add(vec![requests.next(1, 9, "locked")]);
+            // Into a batch, and then found locked, or not stored because the database went away.
+            let first = lanes.line_up(requests.next(3, 2, "first")).unwrap();
+            // Behind "locked" in its chain; what follows in the conversation with 3, and in 3's chain, waits as well.
+            assert!(lanes.line_up(requests.next(1, 3, "of a friend")).is_none());
+            assert!(lanes.line_up(requests.next(3, 1, "answer")).is_none());
+            assert!(lanes.line_up(requests.next(3, 2, "second")).is_none());
+            if is_locked {
+                lanes.add(vec![first]);
+            } else {
+                assert!(lanes.line_up(first).is_none());
+            }
+            assert_eq!(held(&lanes), ["locked", "first", "of a friend", "answer", "second"]);
+        }
     }
 }

@@ -74,6 +74,12 @@ fn assert_sessions_frames_and_latency(families: &BTreeMap<String, Family>) {
         ("uschat_frames_sent_total", "counter", 4.0),
         ("uschat_gate_requests_total", "counter", 6.0),
         ("uschat_handler_seconds", "histogram", 1.0),
+        ("uschat_store_commits_total", "counter", 1.0),
+        ("uschat_store_texts_total", "counter", 1.0),
+        ("uschat_store_statements_total", "counter", 8.0),
+        ("uschat_store_commit_texts", "histogram", 1.0),
+        ("uschat_store_commit_seconds", "histogram", 1.0),
+        ("uschat_store_queue_requests", "gauge", 0.0),
     ] {
         let family = families.get(name).unwrap_or_else(|| panic!("{name} is missing: {:?}", families.keys()));
         assert!(family.kind == kind && family.sum() >= least, "{name}: {family:?}");
@@ -142,6 +148,16 @@ async fn one_process_tells_how_it_is() {
     let _directory = topology.stop().await;
     let lines = assert_log(&std::fs::read_to_string(log).unwrap(), &users, &codes);
     assert!(lines.iter().all(|line| line.get("process").is_none()), "there is but one");
+}
+
+#[tokio::test]
+async fn what_is_kept_in_memory_only_is_told() {
+    let topology = Topology::start(&["--chats", "1", "--sql", "memory:"]).await;
+    let (status, told) = readiness(&topology).await;
+    let sql = &told["sql"];
+    assert_eq!((status, &told["ready"], &sql["kind"]), (200, &json!(true), &json!("memory")), "{told}");
+    assert_eq!((&sql["reachable"], &sql["flushed_at_commit"]), (&json!(true), &json!(false)), "{told}");
+    assert!(sql["flush_faults"][0].as_str().unwrap().contains("ends with this process"), "{told}");
 }
 
 mod real_server {

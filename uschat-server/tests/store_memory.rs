@@ -32,6 +32,9 @@ mod contacts {
 mod conversations {
     conversations_suite!(super::stores);
 }
+mod progress {
+    progress_suite!(super::stores);
+}
 mod state {
     state_suite!(super::subject, (start_paused = true));
 }

@@ -31,6 +31,9 @@ mod real_server {
     mod conversations {
         conversations_suite!(super::stores);
     }
+    mod progress {
+        progress_suite!(super::stores);
+    }
 
     #[tokio::test]
     async fn everything_survives_a_reopen() {

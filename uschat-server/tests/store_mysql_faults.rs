@@ -20,21 +20,17 @@ mod real_server {
     use tokio::task::JoinSet;
     use uschat_proto::chat::{ThreadId, UserId};
     use uschat_server::store::{
-        Accounts, Conversations, NewText, StoreError, SubmitError,
+        Accounts, Conversations, NewText, Progress, StoreError, SubmitError,
         mysql::{MysqlOptions, MysqlStore},
     };
 
     use crate::{
         conformance::{Stores, account, contents, seqs, texts},
         mysql_support::{
-            connect, execute, mariadb::MariaDb, new_database, new_database_on, open, options, polled, proxy::Proxy,
-            rows,
+            connect, execute, lock, mariadb::MariaDb, new_database, new_database_on, open, options, polled,
+            proxy::Proxy, rows, unavailable,
         },
     };
-
-    fn unavailable<T: std::fmt::Debug>(outcome: &Result<T, SubmitError>) -> bool {
-        matches!(outcome, Err(SubmitError::Store(StoreError::Unavailable(_))))
-    }
 
     /// Pairs of friends, each with their conversation.
     async fn pairs(stores: &Stores, count: usize) -> Vec<(UserId, UserId, ThreadId)> {
@@ -176,10 +172,7 @@ mod real_server {
         let stores = Stores::new(open(&url).await, ());
         let pairs = pairs(&stores, 3).await;
         let (ada, bob, locked) = pairs[0];
-        let mut other_client = connect(&url).await;
-        let lock = format!("SELECT * FROM thread_head WHERE thread_id = {locked} FOR UPDATE");
-        other_client.execute("START TRANSACTION").await.unwrap();
-        other_client.execute(sqlx::AssertSqlSafe(lock)).await.unwrap();
+        let mut other_client = lock(&url, locked).await;
 
         let waiting: Vec<_> =
             (0..5).map(|n| stores.conversations.submit(texts(ada, bob, &[(&n.to_string(), "text")]))).collect();
@@ -220,6 +213,42 @@ mod real_server {
         other_client.execute("ROLLBACK").await.unwrap();
         assert_eq!(stores.conversations.submit(texts(ada, bob, &[("a", "1")])).await.unwrap().texts[0].seq, 2);
         assert_eq!(stores.all(thread).await.len(), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn progress_that_many_record_together_is_never_lost() {
+        let url = new_database().await;
+        let (one, other) = tokio::join!(open(&url), open(&url));
+        let stores = Stores::new(one.clone(), ());
+        let pairs = pairs(&stores, 8).await;
+        let mut news = Vec::new();
+        for &(one, other, thread) in &pairs {
+            let many = vec![("", "text"); 19];
+            stores.conversations.submit(texts(one, other, &many)).await.unwrap();
+            for uid in [one, other] {
+                let fence = stores.accounts.next_fence(uid).await.unwrap();
+                news.push(Progress { uid, fence, thread, delivered: 0, read: 0 });
+            }
+        }
+        let mut writers = JoinSet::new();
+        for writer in 0..6 {
+            let (store, mut news) = ([&one, &other][writer % 2].clone(), news.clone());
+            writers.spawn(async move {
+                for delivered in 1..=20 {
+                    // Each in an order of its own.
+                    news.rotate_left(writer);
+                    news.iter_mut().for_each(|news| (news.delivered, news.read) = (delivered, delivered - 1));
+                    store.record_progress(&news).await.unwrap();
+                }
+            });
+        }
+        writers.join_all().await;
+        for &(one, other, thread) in &pairs {
+            for uid in [one, other] {
+                let standing = stores.conversations.standings(uid, &[thread]).await.unwrap()[0];
+                assert_eq!((standing.head, standing.delivered, standing.read), (20, 20, 19));
+            }
+        }
     }
 
     #[tokio::test]
@@ -280,7 +309,7 @@ mod real_server {
         let server = MariaDb::start(&[]).await;
         let url = new_database_on(&server).await;
         let stores = Stores::new(open(&url).await, ());
-        let pairs = pairs(&stores, 10).await;
+        let pairs = pairs(&stores, 32).await;
         let questions = async || -> u64 {
             let status = rows(&url, "SHOW GLOBAL STATUS LIKE 'Questions'").await;
             status[0].split('|').nth(1).unwrap().parse().unwrap()
@@ -289,11 +318,13 @@ mod real_server {
         let (one, other) = (questions().await, questions().await);
         let asking = other - one;
         let mut counts = Vec::new();
-        for (round, requests) in [1, 10, 100, 200].into_iter().enumerate() {
+        for (round, requests) in [1, 10, 64, 200].into_iter().enumerate() {
             let before = questions().await;
             // Handed over without a pause, so they are one batch.
             let receipts = (0..requests).map(|n| {
-                let (one, other, _) = pairs[n % pairs.len()];
+                // Of each pair both: 64 requests are those of 64 users.
+                let (one, other, _) = pairs[n / 2 % pairs.len()];
+                let (one, other) = if n % 2 == 0 { (one, other) } else { (other, one) };
                 stores.conversations.submit(texts(one, other, &[(&format!("{round}/{n}"), "text")]))
             });
             for receipt in receipts.collect::<Vec<_>>() {
@@ -301,7 +332,7 @@ mod real_server {
             }
             counts.push(questions().await - before - asking);
         }
-        eprintln!("statements for 1, 10, 100 and 200 requests: {counts:?}");
+        eprintln!("statements for 1, 10, 64 and 200 requests: {counts:?}");
         // A connection that rested for a second is asked first, and the first batch sets one up.
         assert!(counts[1..].iter().all(|&count| count <= 9), "{counts:?}");
     }

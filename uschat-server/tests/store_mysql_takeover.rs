@@ -7,9 +7,9 @@ mod conformance;
 mod mysql_support;
 
 mod real_server {
-    use uschat_proto::chat::{ThreadId, UserId};
+    use uschat_proto::chat::{MessageKey, ThreadId, UserId};
     use uschat_server::store::{
-        Applied, CreateAccountError, NOW_FRIENDS, NewAccount, PasswordHash,
+        Applied, CreateAccountError, NOW_FRIENDS, NewAccount, PasswordHash, Progress, Standing,
         mysql::{MysqlStore, OpenError},
     };
 
@@ -98,6 +98,104 @@ mod real_server {
         let stored = stores.conversations.submit(texts(ADA, BOB, &[("a", "new")])).await.unwrap();
         assert_eq!((stored.thread, seqs(&stored.texts)), (ThreadId(3), vec![4]));
         assert!(stored.texts[0].key.0 > 16);
+    }
+
+    fn standing(peer: UserId, thread: i64, head: i64, delivered: i64) -> Standing {
+        Standing { thread: ThreadId(thread), peer, head, delivered, read: 0 }
+    }
+
+    #[tokio::test]
+    async fn what_was_there_before_counts_as_delivered_and_what_comes_later_waits() {
+        let url = second_season().await;
+        let stores = take_over(&url).await;
+        let waiting = async |uid| stores.conversations.waiting(uid, ThreadId(0), 9).await.unwrap();
+        let standings = stores.conversations.standings(ADA, &[ThreadId(3), ThreadId(7)]).await.unwrap();
+        assert_eq!(standings.len(), 2);
+        assert!(standings.iter().all(|standing| standing.head == standing.delivered && standing.head > 0));
+        assert_eq!((waiting(ADA).await, waiting(BOB).await), (vec![], vec![]));
+        let heads = stores.conversations.heads_after(MessageKey(0), 9).await.unwrap();
+        let heads: Vec<_> = heads.into_iter().map(|head| (head.thread.0, head.seq, head.key)).collect();
+        assert_eq!(heads.len(), 2);
+        for (thread, seq, last) in heads {
+            let key = format!("SELECT MAX(message_id) FROM chat_message WHERE thread_id = {thread}");
+            assert_eq!(rows(&url, &key).await, [last.to_string()], "conversation {thread}, number {seq}");
+        }
+
+        stores.conversations.submit(texts(ADA, BOB, &[("", "new"), ("", "newer")])).await.unwrap();
+        assert_eq!(waiting(BOB).await, [standing(ADA, 3, 5, 3)]);
+        let fence = stores.accounts.next_fence(BOB).await.unwrap();
+        let news = Progress { uid: BOB, fence, thread: ThreadId(3), delivered: 4, read: 0 };
+        stores.conversations.record_progress(&[news]).await.unwrap();
+        assert_eq!(waiting(BOB).await, [standing(ADA, 3, 5, 4)]);
+        // News of something else do not undo the take-over.
+        let fence = stores.accounts.next_fence(ADA).await.unwrap();
+        let news = Progress { uid: ADA, fence, thread: ThreadId(3), delivered: 0, read: 2 };
+        stores.conversations.record_progress(&[news]).await.unwrap();
+        assert_eq!(waiting(ADA).await, [Standing { read: 2, ..standing(BOB, 3, 5, 3) }]);
+    }
+
+    #[tokio::test]
+    async fn a_text_that_an_original_stores_later_waits_like_any_other() {
+        let url = second_season().await;
+        let stores = take_over(&url).await;
+        let theirs = |thread: i64, content: &str| {
+            format!(
+                "INSERT INTO chat_message (thread_id, sender_id, recv_id, content, created_at, updated_at, status)
+                 VALUES ({thread}, 1002, 1019, '{content}', NOW(), NOW(), 2)"
+            )
+        };
+        execute(&url, &theirs(3, "a")).await;
+        // Whoever asks first has it numbered.
+        assert_eq!(stores.conversations.waiting(BOB, ThreadId(0), 9).await.unwrap(), [standing(ADA, 3, 4, 3)]);
+        execute(&url, &theirs(3, "b")).await;
+        assert_eq!(contents(&stores.conversations.texts_after(ThreadId(3), 3, 9).await.unwrap()), ["a", "b"]);
+        execute(&url, &theirs(3, "c")).await;
+        let standings = stores.conversations.standings(BOB, &[ThreadId(3)]).await.unwrap();
+        assert_eq!(standings, [standing(ADA, 3, 6, 3)]);
+        let head = stores.conversations.heads_after(MessageKey(0), 9).await.unwrap().pop().unwrap();
+        assert_eq!((head.thread, head.seq, head.key), (ThreadId(3), 6, stores.conversations.last_key().await.unwrap()));
+    }
+
+    #[tokio::test]
+    async fn a_conversation_that_an_original_opens_later_begins_as_delivered() {
+        let url = second_season().await;
+        let stores = take_over(&url).await;
+        execute(
+            &url,
+            "INSERT INTO chat_thread (id, type) VALUES (40, 'private');
+             INSERT INTO private_chat (thread_id, user1_id, user2_id) VALUES (40, 1002, 1023);
+             INSERT INTO chat_message (thread_id, sender_id, recv_id, content, created_at, updated_at, status)
+                VALUES (40, 1002, 1023, 'hello', NOW(), NOW(), 2), (40, 1023, 1002, 'friends', NOW(), NOW(), 2);
+             INSERT IGNORE INTO friend (self_id, friend_id) VALUES (1002, 1023), (1023, 1002)",
+        )
+        .await;
+        assert_eq!(stores.conversations.waiting(CY, ThreadId(0), 9).await.unwrap(), []);
+        assert_eq!(stores.conversations.standings(CY, &[ThreadId(40)]).await.unwrap(), [standing(ADA, 40, 2, 2)]);
+        stores.conversations.submit(texts(ADA, CY, &[("", "from us")])).await.unwrap();
+        assert_eq!(stores.conversations.waiting(CY, ThreadId(0), 9).await.unwrap(), [standing(ADA, 40, 3, 2)]);
+    }
+
+    #[tokio::test]
+    async fn a_database_of_the_first_version_goes_on_as_delivered() {
+        let url = second_season().await;
+        let store = open(&url).await;
+        let stores = Stores::new(store.clone(), ());
+        stores.conversations.submit(texts(ADA, BOB, &[("", "new")])).await.unwrap();
+        store.close().await;
+        execute(
+            &url,
+            "DROP TABLE thread_progress;
+             ALTER TABLE thread_head DROP INDEX thread_head_last_key, DROP COLUMN last_key, DROP COLUMN taken_over;
+             DELETE FROM uschat_schema WHERE version = 2",
+        )
+        .await;
+        let plan = MysqlStore::dry_run(&url, &options()).await.unwrap();
+        assert_eq!(plan.len(), 4, "{plan:#?}");
+        let stores = take_over(&url).await;
+        assert_eq!(stores.conversations.waiting(BOB, ThreadId(0), 9).await.unwrap(), []);
+        let head = stores.conversations.heads_after(MessageKey(0), 9).await.unwrap().pop().unwrap();
+        assert_eq!((head.seq, head.key), (4, stores.conversations.last_key().await.unwrap()));
+        assert_eq!(stores.conversations.standings(BOB, &[ThreadId(3)]).await.unwrap(), [standing(ADA, 3, 4, 4)]);
     }
 
     #[tokio::test]
@@ -214,7 +312,7 @@ mod real_server {
     async fn a_dry_run_on_an_empty_database_lists_every_table() {
         let url = new_database().await;
         let plan = MysqlStore::dry_run(&url, &options()).await.unwrap();
-        assert_eq!(plan.iter().filter(|change| change.starts_with("CREATE TABLE")).count(), 12, "{plan:#?}");
+        assert_eq!(plan.iter().filter(|change| change.starts_with("CREATE TABLE")).count(), 13, "{plan:#?}");
         assert_eq!(rows(&url, "SHOW TABLES").await, Vec::<String>::new());
     }
 
@@ -253,7 +351,7 @@ mod real_server {
             ended += usize::from(polled(polls, open(&url)).await.is_none());
             let stores = take_over(&url).await;
             assert_eq!(seqs(&stores.all(ThreadId(3)).await), [1, 2, 3], "after {polls} polls");
-            assert_eq!(rows(&url, "SELECT version, done FROM uschat_schema").await, ["1|1"]);
+            assert_eq!(rows(&url, "SELECT version, done FROM uschat_schema ORDER BY 1").await, ["1|1", "2|1"]);
             assert_eq!(MysqlStore::dry_run(&url, &options()).await.unwrap(), Vec::<String>::new());
         }
         assert!(ended > 5, "only {ended} were ended");
@@ -264,7 +362,7 @@ mod real_server {
         let url = second_season().await;
         let opened = futures_util::future::join_all((0..6).map(|_| open(&url))).await;
         assert_eq!(opened.len(), 6);
-        assert_eq!(rows(&url, "SELECT version, done FROM uschat_schema").await, ["1|1"]);
+        assert_eq!(rows(&url, "SELECT version, done FROM uschat_schema ORDER BY 1").await, ["1|1", "2|1"]);
         assert_eq!(rows(&url, "SELECT COUNT(*), COUNT(DISTINCT thread_id, seq) FROM chat_message").await, ["4|4"]);
     }
 
@@ -311,7 +409,7 @@ mod real_server {
         open(&url).await.close().await;
         execute(&url, "INSERT INTO uschat_schema (version, checksum, done) VALUES (99, '', 1)").await;
         let error = refusal(&url).await;
-        assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error:?}");
+        assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error:?}");
         assert!(error.to_string().contains("start the newer version"), "{error}");
 
         execute(&url, "DELETE FROM uschat_schema WHERE version = 99; UPDATE uschat_schema SET checksum = ''").await;

@@ -2,13 +2,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 #![cfg(feature = "sqlite")]
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use futures_util::future::join_all;
+use sqlx::{Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use uschat_proto::chat::MessageKey;
+use tokio::time::sleep;
+use uschat_proto::chat::{MessageKey, ThreadId};
 use uschat_server::store::{
-    Conversations, SubmitError,
+    Conversations, NewTexts, Standing, StoreError, SubmitError, ThreadHead,
     sqlite::{OpenError, SqliteOptions, SqliteStore},
 };
 
@@ -30,6 +36,9 @@ mod contacts {
 }
 mod conversations {
     conversations_suite!(super::stores);
+}
+mod progress {
+    progress_suite!(super::stores);
 }
 
 async fn open(folder: &TempDir) -> Arc<SqliteStore> {
@@ -82,6 +91,131 @@ async fn two_programs_on_one_file_wait_for_each_other() {
     let (one, other) = tokio::join!(open(&folder), open(&folder));
     let programs = [Stores::new(one, ()), Stores::new(other, ())];
     sql::programs_wait_for_each_other(programs, async || Stores::new(open(&folder).await, ())).await;
+}
+
+/// Another program that holds the lock of the file.
+async fn lock(folder: &TempDir) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(folder.path().join("uschat.db"));
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    connection.execute("BEGIN IMMEDIATE").await.unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn texts_wait_while_another_program_holds_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { busy_timeout: Duration::from_millis(50), ..SqliteOptions::default() };
+    let store = SqliteStore::open(folder.path().join("uschat.db"), options).await.unwrap();
+    let stores = Stores::new(Arc::new(store), ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    let mut other = lock(&folder).await;
+    let first = texts(ada, bob, &[("a", "1")]);
+    let second = NewTexts { chain: first.chain.clone(), ..texts(ada, bob, &[("b", "2")]) };
+    let receipts = [first, second].map(|request| stores.conversations.submit(request));
+    // Many times as long as one attempt waits for the lock.
+    sleep(Duration::from_millis(600)).await;
+    other.execute("ROLLBACK").await.unwrap();
+    for (n, outcome) in join_all(receipts).await.into_iter().enumerate() {
+        assert_eq!(seqs(&outcome.unwrap().texts), [n as i64 + 2]);
+    }
+    assert_eq!(stores.all(thread).await.len(), 3);
+}
+
+#[tokio::test]
+async fn texts_are_given_up_at_the_deadline_and_nothing_behind_them_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (busy_timeout, deadline) = (Duration::from_millis(50), Duration::from_millis(500));
+    let options = SqliteOptions { busy_timeout, deadline, ..SqliteOptions::default() };
+    let store = SqliteStore::open(folder.path().join("uschat.db"), options).await.unwrap();
+    let stores = Stores::new(Arc::new(store), ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    let mut other = lock(&folder).await;
+    let began = Instant::now();
+    let first = texts(ada, bob, &[("a", "1")]);
+    let chain = first.chain.clone();
+    let behind = || NewTexts { chain: chain.clone(), ..texts(ada, bob, &[("b", "2")]) };
+    let (first, second) = (stores.conversations.submit(first), stores.conversations.submit(behind()));
+    let first = first.await;
+    assert!(matches!(first, Err(SubmitError::Store(StoreError::Unavailable(_)))), "{first:?}");
+    let waited = began.elapsed();
+    assert!(waited >= deadline && waited < Duration::from_secs(4), "{waited:?}");
+    other.execute("ROLLBACK").await.unwrap();
+    for outcome in [second.await, stores.conversations.submit(behind()).await] {
+        assert!(matches!(outcome, Err(SubmitError::Behind)), "{outcome:?}");
+    }
+    let retried = [texts(ada, bob, &[("a", "1")]), texts(ada, bob, &[("b", "2")])];
+    let retried = join_all(retried.map(|request| stores.conversations.submit(request))).await;
+    assert!(retried.iter().all(|outcome| outcome.as_ref().is_ok_and(|stored| stored.fresh == 1)), "{retried:?}");
+    assert_eq!(seqs(&stores.all(thread).await), [1, 2, 3]);
+}
+
+/// A line of Prometheus text: the value of a metric of this database.
+fn value(page: &str, metric: &str) -> u64 {
+    let line = page.lines().find(|line| line.starts_with(metric) && line.contains("database=\"sqlite\""));
+    line.unwrap_or_else(|| panic!("no {metric}: {page}")).rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn sixty_four_users_share_a_commit_and_its_statements() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let page = recorder.handle();
+    // On one thread, so that this recorder gets everything.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let stores = Stores::new(open(&folder).await, ());
+            let mut users = Vec::new();
+            for n in 0..64 {
+                users.push(stores.user(&format!("user{n}")).await);
+            }
+            for pair in users.chunks(2) {
+                stores.befriend(pair[0], pair[1]).await;
+            }
+            let counted =
+                ["commits_total", "texts_total", "statements_total", "commit_texts_sum", "commit_seconds_count"];
+            let count = || counted.map(|metric| value(&page.render(), &format!("uschat_store_{metric}")));
+            let before = count();
+            let submit = |n: usize| {
+                let (sender, receiver) = (users[n], users[n ^ 1]);
+                stores.conversations.submit(texts(sender, receiver, &[("id", "text"), ("", "more")]))
+            };
+            let receipts: Vec<_> = (0..64).map(submit).collect();
+            assert_eq!(value(&page.render(), "uschat_store_queue_requests"), 64);
+            assert!(join_all(receipts).await.iter().all(Result::is_ok));
+            assert_eq!(value(&page.render(), "uschat_store_queue_requests"), 0);
+            let more: Vec<_> = count().into_iter().zip(before).map(|(after, before)| after - before).collect();
+            // BEGIN, earlier texts, friends, heads, last keys, texts, heads, COMMIT.
+            assert_eq!(more, [1, 128, 8, 128, 1]);
+        });
+    });
+}
+
+#[tokio::test]
+async fn what_was_stored_by_the_first_version_counts_as_delivered() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let stores = Stores::new(store.clone(), ());
+    let (ada, bob, thread) = stores.two_friends().await;
+    stores.conversations.submit(texts(ada, bob, &[("", "1"), ("", "2")])).await.unwrap();
+    store.close().await.unwrap();
+    execute(
+        &folder,
+        "DROP TABLE thread_progress;
+         DROP INDEX thread_head_last_key;
+         ALTER TABLE thread_head DROP COLUMN last_key;
+         ALTER TABLE thread_head DROP COLUMN taken_over;
+         DELETE FROM _sqlx_migrations WHERE version = 2",
+    )
+    .await;
+    let stores = Stores::new(open(&folder).await, ());
+    let waiting = async || stores.conversations.waiting(bob, ThreadId(0), 9).await.unwrap();
+    assert_eq!(waiting().await, []);
+    let last = stores.all(thread).await.pop().unwrap();
+    let head = ThreadHead { thread, users: [ada, bob], seq: 3, key: last.key };
+    assert_eq!(stores.conversations.heads_after(MessageKey(0), 9).await.unwrap(), [head]);
+    stores.conversations.submit(texts(ada, bob, &[("", "3")])).await.unwrap();
+    assert_eq!(waiting().await, [Standing { thread, peer: ada, head: 4, delivered: 3, read: 0 }]);
 }
 
 #[tokio::test]
@@ -167,7 +301,7 @@ async fn a_newer_database_is_refused() {
     )
     .await;
     let error = refusal(folder.path().join("uschat.db")).await;
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error:?}");
     assert!(error.to_string().contains("start the newer version"), "{error}");
 }
 

@@ -65,9 +65,18 @@ async fn sql(storage: &Storage) -> Option<SqlHealth> {
             flush_faults: durability.map(|durability| durability.faults).unwrap_or_default(),
         });
     }
-    let in_file = storage.sqlite.is_some();
-    let kind = if in_file { "sqlite" } else { "memory" };
-    Some(SqlHealth { kind, reachable: true, flushed_at_commit: in_file, flush_faults: Vec::new() })
+    if let Some(sqlite) = &storage.sqlite {
+        let flushes = timeout(DEADLINE, sqlite.flushes_commits()).await.ok().and_then(Result::ok);
+        let faults = (flushes == Some(false)).then(|| "synchronous is below FULL, or there is no journal".to_owned());
+        return Some(SqlHealth {
+            kind: "sqlite",
+            reachable: flushes.is_some(),
+            flushed_at_commit: flushes == Some(true),
+            flush_faults: faults.into_iter().collect(),
+        });
+    }
+    let faults = vec!["everything is kept in memory and ends with this process: give --sql a database".to_owned()];
+    Some(SqlHealth { kind: "memory", reachable: true, flushed_at_commit: false, flush_faults: faults })
 }
 
 async fn state(storage: &Storage) -> StateHealth {

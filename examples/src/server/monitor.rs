@@ -28,6 +28,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Upper bounds of the buckets of everything measured in seconds, from one write to a client that hangs.
 const SECONDS: [f64; 11] = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 
+/// Upper bounds of the buckets of everything counted in texts.
+const TEXTS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
 /// What the pages show.
 pub(crate) trait Monitored: Send + Sync + 'static {
     /// The metrics as Prometheus text.
@@ -75,7 +78,9 @@ impl Monitored for Process {
 /// # Errors
 /// When there is a recorder already.
 pub(crate) fn install(process: Option<&str>) -> Result<PrometheusHandle, BuildError> {
-    let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?;
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_texts".to_owned()), &TEXTS)?;
     match process {
         Some(name) => builder.add_global_label("process", name).install_recorder(),
         None => builder.install_recorder(),

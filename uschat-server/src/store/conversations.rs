@@ -1,6 +1,7 @@
 use std::{
     fmt,
     future::Future,
+    hash::{Hash, Hasher},
     pin::Pin,
     sync::{
         Arc,
@@ -169,6 +170,12 @@ impl PartialEq for Chain {
 }
 
 impl Eq for Chain {}
+
+impl Hash for Chain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
 
 /// A private conversation as one of its two users sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,20 @@
 //!
 //! Services know the traits of this module only; start-up code picks adapters. SQL is the only truth: everything behind
 //! [`State`] can be lost and costs a new login at worst. The adapters of one port pass one conformance suite.
+//!
+//! # Metrics
+//!
+//! Of the SQL adapters, with the label `database` (`sqlite` or `mysql`); how many texts share a commit, and how many
+//! statements a text costs, can be read from them:
+//!
+//! | metric | what it says |
+//! |---|---|
+//! | gauge `uschat_store_queue_requests` | requests that were handed over and are not answered yet |
+//! | counter `uschat_store_commits_total` | transactions of texts that were committed |
+//! | counter `uschat_store_texts_total` | texts they stored |
+//! | counter `uschat_store_statements_total` | statements sent to store texts and to number those of originals, failed ones included |
+//! | histogram `uschat_store_commit_texts` | texts stored by one of them |
+//! | histogram `uschat_store_commit_seconds` | how long one of them took, from its first statement to the end of its commit |
 
 mod accounts;
 mod committer;
@@ -9,9 +23,13 @@ mod contacts;
 mod conversations;
 mod error;
 pub mod memory;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod meter;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+mod pauses;
 mod plan;
+mod queue;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]

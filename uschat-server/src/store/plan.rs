@@ -32,6 +32,11 @@ impl Pair {
         Self(one.min(other), one.max(other))
     }
 
+    /// Sender and receiver of a request.
+    pub(crate) fn of(request: &NewTexts) -> Self {
+        Self::new(request.sender, request.receiver)
+    }
+
     /// The one who is not `uid`, if `uid` is one of them.
     pub(crate) fn other(self, uid: UserId) -> Option<UserId> {
         match self {
@@ -72,7 +77,7 @@ impl Known {
         if let Some(first) = self.answered_before(request)? {
             return Ok(first);
         }
-        let pair = Pair::new(request.sender, request.receiver);
+        let pair = Pair::of(request);
         let known = self.heads.get(&pair).map_or(&[][..], Vec::as_slice);
         let at = match request.thread {
             None => 0,
@@ -115,7 +120,7 @@ impl Known {
 
     /// Numbers what is new, in the pair's conversation `at` or in a new one if the pair has none.
     fn append(&mut self, request: &NewTexts, at: usize, plan: &mut Plan) -> StoredTexts {
-        let pair = Pair::new(request.sender, request.receiver);
+        let pair = Pair::of(request);
         let mut head = self.heads_of(pair, plan)[at];
         let mut texts = Vec::with_capacity(request.texts.len());
         let mut fresh = 0;

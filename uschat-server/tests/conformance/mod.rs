@@ -31,6 +31,8 @@ pub mod contacts;
 #[macro_use]
 pub mod conversations;
 pub mod model;
+#[macro_use]
+pub mod progress;
 pub mod sql;
 #[macro_use]
 pub mod state;

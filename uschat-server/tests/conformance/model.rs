@@ -1,10 +1,10 @@
 //! A store of texts without any cleverness, and a random mix of requests that the real one must answer alike.
 
-use std::fmt::Debug;
+use std::{collections::HashMap, fmt::Debug};
 
 use futures_util::future::join_all;
-use uschat_proto::chat::{ThreadId, UserId};
-use uschat_server::store::{NewTexts, StoredTexts, SubmitError};
+use uschat_proto::chat::{MessageKey, ThreadId, UserId};
+use uschat_server::store::{NewTexts, Progress, Standing, StoredTexts, SubmitError};
 
 use super::{Stores, texts};
 
@@ -150,4 +150,108 @@ pub async fn random_requests_agree(stores: Stores) {
         let expected: Vec<_> = expected.map(|text| (text.sender, text.seq, text.content.clone())).collect();
         assert_eq!(stored, expected);
     }
+}
+
+/// How far everybody has got, kept without any cleverness.
+#[derive(Default)]
+struct Ledger {
+    /// Each conversation's users and the number given last, the one that moved last at the end.
+    threads: Vec<(ThreadId, [UserId; 2], i64)>,
+    fences: HashMap<UserId, i64>,
+    /// What was delivered to, and read by, whom.
+    progress: HashMap<(UserId, ThreadId), (i64, i64)>,
+}
+
+impl Ledger {
+    fn says(&mut self, thread: ThreadId, count: i64) {
+        let at = self.threads.iter().position(|(it, ..)| *it == thread).unwrap();
+        let (thread, users, head) = self.threads.remove(at);
+        self.threads.push((thread, users, head + count));
+    }
+
+    fn record(&mut self, news: &Progress) {
+        let Some(&(_, users, head)) = self.threads.iter().find(|(thread, ..)| *thread == news.thread) else { return };
+        if users.contains(&news.uid) && self.fences.get(&news.uid) == Some(&news.fence) {
+            let (delivered, read) = self.progress.entry((news.uid, news.thread)).or_default();
+            *delivered = (*delivered).max(news.delivered.min(head));
+            *read = (*read).max(news.read.min(head));
+        }
+    }
+
+    /// By conversation.
+    fn standings(&self, uid: UserId) -> Vec<Standing> {
+        let own = self.threads.iter().filter(|(_, users, _)| users.contains(&uid));
+        let mut standings: Vec<_> = own
+            .map(|&(thread, users, head)| {
+                let (delivered, read) = self.progress.get(&(uid, thread)).copied().unwrap_or_default();
+                let peer = if users[0] == uid { users[1] } else { users[0] };
+                Standing { thread, peer, head, delivered, read }
+            })
+            .collect();
+        standings.sort_by_key(|standing| standing.thread);
+        standings
+    }
+
+    async fn agrees(&self, stores: &Stores, users: &[UserId]) {
+        let all: Vec<_> = self.threads.iter().map(|(thread, ..)| *thread).collect();
+        for &uid in users {
+            let expected = self.standings(uid);
+            let mut standings = stores.conversations.standings(uid, &all).await.unwrap();
+            standings.sort_by_key(|standing| standing.thread);
+            assert_eq!(standings, expected, "of {uid}");
+            let waiting = stores.conversations.waiting(uid, ThreadId(0), usize::MAX).await.unwrap();
+            let expected: Vec<_> = expected.into_iter().filter(|it| it.head > it.delivered).collect();
+            assert_eq!(waiting, expected, "what waits for {uid}");
+        }
+        let heads = stores.conversations.heads_after(MessageKey(0), usize::MAX).await.unwrap();
+        let heads: Vec<_> = heads.into_iter().map(|head| (head.thread, head.users, head.seq)).collect();
+        assert_eq!(heads, self.threads);
+    }
+}
+
+pub async fn random_progress_agrees(stores: Stores) {
+    let mut users = Vec::new();
+    for name in ["ada", "bob", "cy", "dan"] {
+        users.push(stores.user(name).await);
+    }
+    let mut ledger = Ledger::default();
+    for (one, other) in [(0, 1), (1, 2), (3, 0), (2, 3)] {
+        let thread = stores.befriend(users[one], users[other]).await.thread_id;
+        ledger.threads.push((thread, [users[one.min(other)], users[one.max(other)]], 1));
+    }
+    let threads: Vec<_> = ledger.threads.iter().map(|(thread, ..)| *thread).collect();
+
+    let mut dice = Dice(0xFEED);
+    for step in 0..200 {
+        match dice.throw(8) {
+            0 => {
+                let uid = *dice.pick(&users);
+                ledger.fences.insert(uid, stores.accounts.next_fence(uid).await.unwrap());
+            }
+            1..4 => {
+                let &(thread, [one, other], _) = dice.pick(&ledger.threads);
+                let count = dice.throw(4) + 1;
+                let new = vec![("", "text"); count as usize];
+                stores.conversations.submit(texts(one, other, &new)).await.unwrap();
+                ledger.says(thread, count as i64);
+            }
+            _ => {
+                let mut news = Vec::new();
+                for _ in 0..dice.throw(6) {
+                    let (uid, thread) = (*dice.pick(&users), *dice.pick(&threads));
+                    // One in five comes from a session that is not the last one.
+                    let fence = ledger.fences.get(&uid).copied().unwrap_or(0) + i64::from(dice.throw(5) == 0);
+                    let [delivered, read] = [(); 2].map(|()| dice.throw(60) as i64 - 5);
+                    news.push(Progress { uid, fence, thread, delivered, read });
+                }
+                stores.conversations.record_progress(&news).await.unwrap();
+                news.iter().for_each(|news| ledger.record(news));
+            }
+        }
+        if step % 10 == 9 {
+            ledger.agrees(&stores, &users).await;
+        }
+    }
+    let moved = ledger.progress.values().filter(|(delivered, read)| delivered != read).count();
+    assert!(moved > 5 && users.iter().any(|&uid| ledger.standings(uid).iter().any(|it| it.head > it.delivered)));
 }

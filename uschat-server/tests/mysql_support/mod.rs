@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test uses what it needs")]
 
 use std::{
+    fmt::Debug,
     future::Future,
     sync::{
         Arc,
@@ -12,8 +13,12 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
-use uschat_server::store::mysql::{MysqlOptions, MysqlStore, OpenError};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection, Row};
+use uschat_proto::chat::ThreadId;
+use uschat_server::store::{
+    StoreError, SubmitError,
+    mysql::{MysqlOptions, MysqlStore, OpenError},
+};
 
 #[path = "../real_servers/mariadb.rs"]
 pub mod mariadb;
@@ -71,6 +76,19 @@ pub async fn rows_of(connection: &mut MySqlConnection, query: &str) -> Vec<Strin
         bytes.map_or("NULL".to_owned(), |bytes| String::from_utf8(bytes).unwrap())
     };
     rows.iter().map(|row| (0..row.len()).map(|at| text(row, at)).collect::<Vec<_>>().join("|")).collect()
+}
+
+/// Another client, in a transaction that has locked this conversation.
+pub async fn lock(url: &str, thread: ThreadId) -> MySqlConnection {
+    let mut client = connect(url).await;
+    let lock = format!("SELECT * FROM thread_head WHERE thread_id = {thread} FOR UPDATE");
+    client.execute("START TRANSACTION").await.unwrap();
+    client.execute(AssertSqlSafe(lock)).await.unwrap();
+    client
+}
+
+pub fn unavailable<T: Debug>(outcome: &Result<T, SubmitError>) -> bool {
+    matches!(outcome, Err(SubmitError::Store(StoreError::Unavailable(_))))
 }
 
 /// Gives a future so many polls, each after it was woken, then drops it: every place where it waits is one at which it can

@@ -1,6 +1,6 @@
 //! Stores texts of many requests in one transaction, and says of each what became of it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use sqlx::MySqlConnection;
 
@@ -8,6 +8,7 @@ use super::{
     database::{Database, Work},
     failure::Failure,
     known::{self, Locks},
+    ties::Ties,
     write,
 };
 use crate::store::{
@@ -22,8 +23,8 @@ const MAX_TEXTS: usize = 512;
 #[derive(Debug)]
 pub(super) enum Outcome {
     Done(Result<StoredTexts, SubmitError>),
-    /// Another transaction has locked its conversation. Nothing of it is stored; so are the later ones of the same
-    /// conversation, to keep their order.
+    /// Another transaction has locked its conversation. Nothing of it is stored, nor of what comes behind it in the same
+    /// conversation or chain.
     Locked,
     /// The database could not be reached, or did not say whether it has stored it, in which case every text has a client
     /// id: asking again finds out.
@@ -37,21 +38,26 @@ impl Database {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut parts: Vec<&[&NewTexts]> = self.parts(batch);
         parts.reverse();
-        let mut locked = HashSet::new();
+        let mut locked = Ties::default();
         let mut unreached = false;
         while let Some(part) = parts.pop() {
             if unreached {
                 outcomes.extend(part.iter().map(|_| Outcome::Unreached));
                 continue;
             }
+            let began = Instant::now();
+            self.meter.sent(2);
             let attempt = Batch { database: self, requests: part, locked: &locked, locks };
             match self.attempt(&self.committing, &attempt).await {
                 Ok(Ok(stored)) => {
-                    for (request, outcome) in part.iter().zip(&stored) {
-                        if matches!(outcome, Outcome::Locked) {
-                            locked.insert(Pair::new(request.sender, request.receiver));
-                        }
-                    }
+                    let done = stored.iter().filter_map(|outcome| match outcome {
+                        Outcome::Done(Ok(stored)) => Some(stored),
+                        _ => None,
+                    });
+                    self.meter.committed(done, began.elapsed());
+                    let is_locked = |outcome: &&Outcome| matches!(outcome, Outcome::Locked);
+                    let found = part.iter().zip(&stored).filter(|(_, outcome)| is_locked(outcome));
+                    found.for_each(|(request, _)| locked.add(request));
                     outcomes.extend(stored);
                 }
                 Err(Failure::Contended(_) | Failure::Refused(_)) if part.len() > 1 => {
@@ -62,7 +68,7 @@ impl Database {
                     outcomes.extend(for_each(error, part.len()).map(|error| Outcome::Done(Err(error.into()))));
                 }
                 Err(Failure::Contended(_)) => {
-                    locked.extend(part.iter().map(|request| Pair::new(request.sender, request.receiver)));
+                    part.iter().for_each(|request| locked.add(request));
                     outcomes.extend(part.iter().map(|_| Outcome::Locked));
                 }
                 Err(Failure::Lost(error)) => {
@@ -101,8 +107,8 @@ impl Database {
 struct Batch<'a> {
     database: &'a Database,
     requests: &'a [&'a NewTexts],
-    /// Conversations that an earlier part found locked.
-    locked: &'a HashSet<Pair>,
+    /// What an earlier part found locked.
+    locked: &'a Ties,
     locks: Locks,
 }
 
@@ -111,10 +117,10 @@ impl Work for Batch<'_> {
     type Refusal = StoreError;
 
     async fn run(&self, connection: &mut MySqlConnection) -> Result<Result<Vec<Outcome>, StoreError>, sqlx::Error> {
-        let pair = |request: &NewTexts| Pair::new(request.sender, request.receiver);
-        let free = || self.requests.iter().filter(|request| !self.locked.contains(&pair(request)));
-        let pairs: Vec<_> = free().map(|request| pair(request)).collect::<HashSet<_>>().into_iter().collect();
-        let ids = free().flat_map(|request| {
+        let mut behind = self.locked.clone();
+        let free: Vec<_> = self.requests.iter().filter(|request| !behind.hold_back(request)).collect();
+        let pairs: Vec<_> = free.iter().map(|request| Pair::of(request)).collect::<HashSet<_>>().into_iter().collect();
+        let ids = free.iter().flat_map(|request| {
             let ids = request.texts.iter().filter_map(|text| text.client_id.as_deref());
             ids.map(|id| (request.sender.0, id))
         });
@@ -125,14 +131,15 @@ impl Work for Batch<'_> {
 
         let mut loaded = known::load(connection, &ids, &pairs, self.locks, self.database).await?;
         let mut plan = Plan::default();
+        loaded.locked.iter().for_each(|&pair| behind.add_conversation(pair));
         let outcomes = self.requests.iter().map(|request| {
-            if self.locked.contains(&pair(request)) || loaded.locked.contains(&pair(request)) {
+            if behind.hold_back(request) {
                 return Outcome::Locked;
             }
             Outcome::Done(loaded.known.plan(request, &mut plan))
         });
         let mut outcomes: Vec<_> = outcomes.collect();
-        let given = write::write(connection, &plan).await?;
+        let given = write::write(connection, &plan, &self.database.meter).await?;
         for outcome in &mut outcomes {
             if let Outcome::Done(Ok(stored)) = outcome {
                 given.settle(stored);
@@ -149,7 +156,7 @@ fn after_unknown_commit(part: &[&NewTexts], error: StoreError) -> Vec<Outcome> {
     let mut given_up = HashSet::new();
     let errors = for_each(error, part.len());
     let outcome = |(request, error): (&&NewTexts, StoreError)| {
-        let pair = Pair::new(request.sender, request.receiver);
+        let pair = Pair::of(request);
         let can_be_found = request.texts.iter().all(|text| text.client_id.is_some());
         if !can_be_found {
             given_up.insert(pair);

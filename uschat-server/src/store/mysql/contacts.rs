@@ -142,7 +142,7 @@ impl Work for Approve<'_> {
         let introduction: String = application.try_get("descs")?;
         let now = chrono::Utc::now().timestamp_millis();
         let mut said = known.known.plan_opening(approver, applicant, &introduction, now, &mut plan);
-        write::write(connection, &plan).await?.settle(&mut said);
+        write::write(connection, &plan, &database.meter).await?.settle(&mut said);
         let StoredTexts { thread, texts, .. } = said;
         let numbers = (texts.first().map(|text| text.seq), texts.last().map(|text| text.seq));
         let id = int(&application, "id")?;

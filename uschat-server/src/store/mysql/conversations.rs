@@ -1,7 +1,11 @@
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
-use sqlx::{MySqlConnection, Row, mysql::MySqlRow};
+use sqlx::{
+    MySql, MySqlConnection, Row,
+    mysql::{MySqlArguments, MySqlRow},
+    query::Query,
+};
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 
 use super::{
@@ -20,6 +24,17 @@ use crate::store::{
 const HISTORY: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, content,
         CAST(COALESCE(sent_at_ms, UNIX_TIMESTAMP(created_at) * 1000) AS SIGNED) AS sent_at_ms
     FROM chat_message WHERE thread_id = ? AND message_id > ? ORDER BY message_id LIMIT ?";
+/// Together with one that has no number, if there is any.
+const TEXTS_AFTER: &str = "(SELECT message_id, thread_id, seq, sender_id, client_id, content,
+        CAST(COALESCE(sent_at_ms, UNIX_TIMESTAMP(created_at) * 1000) AS SIGNED) AS sent_at_ms
+        FROM chat_message WHERE thread_id = ? AND seq IS NULL LIMIT 1)
+    UNION ALL (SELECT message_id, thread_id, seq, sender_id, client_id, content,
+        CAST(COALESCE(sent_at_ms, UNIX_TIMESTAMP(created_at) * 1000) AS SIGNED) AS sent_at_ms
+        FROM chat_message WHERE thread_id = ? AND seq > ? ORDER BY seq LIMIT ?)
+    ORDER BY seq";
+const TEXTS_AT: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, content,
+        CAST(COALESCE(sent_at_ms, UNIX_TIMESTAMP(created_at) * 1000) AS SIGNED) AS sent_at_ms
+    FROM chat_message WHERE (thread_id, seq) IN ";
 const PRIVATE_THREAD: &str = "SELECT thread_id FROM private_chat
     WHERE (user1_id, user2_id) IN ((?, ?), (?, ?)) ORDER BY thread_id LIMIT 1";
 
@@ -34,7 +49,9 @@ const THREADS: &str = "(SELECT p.thread_id, p.user2_id AS friend FROM private_ch
 const PARTICIPANTS: &str = "SELECT user1_id, user2_id FROM private_chat WHERE thread_id = ?";
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[HISTORY, PRIVATE_THREAD, THREADS, PARTICIPANTS];
+pub(super) const LOOK_UPS: &[&str] = &[HISTORY, TEXTS_AFTER, PRIVATE_THREAD, THREADS, PARTICIPANTS];
+#[cfg(test)]
+pub(super) const BUILT: &[(&str, &str)] = &[(TEXTS_AT, "((?, ?), (?, ?))")];
 
 #[async_trait]
 impl Conversations for MysqlStore {
@@ -45,27 +62,29 @@ impl Conversations for MysqlStore {
         }
     }
 
+    async fn place(&self) -> Place {
+        let place = match &*self.committer.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(committer) => committer.place(),
+            None => return Place::new(|_| Receipt::ready(Err(StoreError::unavailable("the store is closed").into()))),
+        };
+        place.await
+    }
+
     async fn history(&self, thread: ThreadId, after: MessageKey, limit: usize) -> Result<Vec<StoredText>, StoreError> {
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let bound = |query| sqlx::query::Query::bind(query, thread.0).bind(after.0).bind(most);
-        let mut rows = self.database.rows(HISTORY, bound).await?;
-        if rows.iter().any(|row| !matches!(row.try_get_unchecked("seq"), Ok(Some::<i64>(_)))) {
-            // An original stored some of them.
-            self.database.transact(&Number(thread)).await?;
-            rows = self.database.rows(HISTORY, bound).await?;
-        }
-        read(&rows, stored_text)
+        let bound = |query| Query::bind(query, thread.0).bind(after.0).bind(most);
+        self.numbered(thread, HISTORY, bound).await
     }
 
     async fn private_thread(&self, one: UserId, other: UserId) -> Result<Option<ThreadId>, StoreError> {
-        let bound = |query| sqlx::query::Query::bind(query, one.0).bind(other.0).bind(other.0).bind(one.0);
+        let bound = |query| Query::bind(query, one.0).bind(other.0).bind(other.0).bind(one.0);
         let rows = self.database.rows(PRIVATE_THREAD, bound).await?;
         Ok(read(&rows, |row| int(row, "thread_id"))?.first().copied().map(ThreadId))
     }
 
     async fn threads(&self, of: UserId, after: ThreadId, limit: usize) -> Result<Vec<PrivateThread>, StoreError> {
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let bound = |mut query: sqlx::query::Query<'static, _, _>| {
+        let bound = |mut query: Query<'static, _, _>| {
             for _ in 0..2 {
                 query = query.bind(of.0).bind(of.0).bind(after.0).bind(most);
             }
@@ -85,36 +104,64 @@ impl Conversations for MysqlStore {
         self.database.transact(&OpenPrivate { database: &self.database, uid, friend }).await
     }
 
-    async fn place(&self) -> Place {
-        Place::new(|_| Receipt::ready(Err(StoreError::unavailable("not written yet").into())))
+    async fn texts_after(&self, thread: ThreadId, after: i64, limit: usize) -> Result<Vec<StoredText>, StoreError> {
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let bound = |query| Query::bind(query, thread.0).bind(thread.0).bind(after).bind(most);
+        self.numbered(thread, TEXTS_AFTER, bound).await
     }
 
-    async fn texts_after(&self, _: ThreadId, _: i64, _: usize) -> Result<Vec<StoredText>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn texts_at(&self, places: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError> {
+        let mut texts = Vec::with_capacity(places.len());
+        for places in places.chunks(known::MOST_LISTED) {
+            let bind = |query: Query<'static, MySql, MySqlArguments>, (thread, seq): (ThreadId, i64)| {
+                query.bind(thread.0).bind(seq)
+            };
+            let statement = known::with_places(TEXTS_AT, "(?, ?)", places.len(), "");
+            let rows = self.database.rows(statement, |query| known::padded(places).fold(query, bind)).await?;
+            texts.extend(read(&rows, stored_text)?);
+        }
+        Ok(texts)
     }
 
-    async fn texts_at(&self, _: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn standings(&self, uid: UserId, threads: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
+        self.database.standings(uid, threads).await
     }
 
-    async fn standings(&self, _: UserId, _: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn waiting(&self, uid: UserId, after: ThreadId, limit: usize) -> Result<Vec<Standing>, StoreError> {
+        self.database.waiting(uid, after, limit).await
     }
 
-    async fn waiting(&self, _: UserId, _: ThreadId, _: usize) -> Result<Vec<Standing>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
-    }
-
-    async fn heads_after(&self, _: MessageKey, _: usize) -> Result<Vec<ThreadHead>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn heads_after(&self, after: MessageKey, limit: usize) -> Result<Vec<ThreadHead>, StoreError> {
+        self.database.heads_after(after, limit).await
     }
 
     async fn last_key(&self) -> Result<MessageKey, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+        self.database.last_key().await
     }
 
-    async fn record_progress(&self, _: &[Progress]) -> Result<(), StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn record_progress(&self, progress: &[Progress]) -> Result<(), StoreError> {
+        self.database.record_progress(progress).await
+    }
+}
+
+impl MysqlStore {
+    /// The texts of a look-up that also returns rows without a number: those are numbered first, and it is done again.
+    async fn numbered(
+        &self,
+        thread: ThreadId,
+        look_up: &'static str,
+        bind: impl Fn(Query<'static, MySql, MySqlArguments>) -> Query<'static, MySql, MySqlArguments> + Sync,
+    ) -> Result<Vec<StoredText>, StoreError> {
+        let has_number = |row: &MySqlRow| matches!(row.try_get_unchecked("seq"), Ok(Some::<i64>(_)));
+        let mut rows = self.database.rows(look_up, &bind).await?;
+        if !rows.iter().all(has_number) {
+            // An original stored some of them.
+            self.database.transact(&Number { database: &self.database, threads: vec![thread.0] }).await?;
+            rows = self.database.rows(look_up, &bind).await?;
+            // What it has stored since comes behind.
+            rows.retain(has_number);
+        }
+        read(&rows, stored_text)
     }
 }
 
@@ -139,20 +186,23 @@ impl Work for OpenPrivate<'_> {
             return Ok(Err(OpenThreadError::NotFriends));
         };
         let mut stored = StoredTexts { thread, texts: Vec::new(), fresh: 0 };
-        write::write(connection, &plan).await?.settle(&mut stored);
+        write::write(connection, &plan, &database.meter).await?.settle(&mut stored);
         Ok(Ok(stored.thread))
     }
 }
 
-/// Gives the texts that an original stored their numbers.
-struct Number(ThreadId);
+/// Gives the texts that an original stored in these conversations (ascending) their numbers.
+pub(super) struct Number<'a> {
+    pub(super) database: &'a Database,
+    pub(super) threads: Vec<i64>,
+}
 
-impl Work for Number {
+impl Work for Number<'_> {
     type Output = ();
     type Refusal = StoreError;
 
     async fn run(&self, connection: &mut MySqlConnection) -> Result<Result<(), StoreError>, sqlx::Error> {
-        known::lock_heads(connection, &[self.0.0], Locks::Wait, "").await?;
+        known::lock_heads(connection, &self.threads, Locks::Wait, self.database).await?;
         Ok(Ok(()))
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    Executor, MySql, MySqlConnection, Row,
+    Executor, MySql, MySqlConnection, Row, SqlSafeStr,
     mysql::{MySqlArguments, MySqlRow},
     query::Query,
 };
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use uschat_pool::{Lease, Pool, sql::SqlManager};
 
 use super::failure::{Failure, classify};
-use crate::store::StoreError;
+use crate::store::{StoreError, meter::Meter, pauses::Pauses};
 
 pub(super) type Connections = Pool<SqlManager<MySql>>;
 
@@ -32,6 +32,8 @@ pub(super) struct Database {
     pub(super) skip_locked: &'static str,
     /// Most bytes of texts in one transaction.
     pub(super) max_bytes: usize,
+    /// Of the transactions that store texts.
+    pub(super) meter: Meter,
 }
 
 /// A transaction. It may be run several times: nothing it did counts unless it was committed.
@@ -51,12 +53,13 @@ impl Database {
     /// every connection that rested is dead.
     pub(super) async fn rows<'q>(
         &self,
-        statement: &'static str,
+        statement: impl SqlSafeStr,
         bind: impl Fn(Query<'q, MySql, MySqlArguments>) -> Query<'q, MySql, MySqlArguments> + Sync,
     ) -> Result<Vec<MySqlRow>, StoreError> {
+        let statement = statement.into_sql_str();
         let mut pauses = Pauses::until(Instant::now() + self.deadline);
         loop {
-            let failure = match self.look_up(bind(sqlx::query(statement))).await {
+            let failure = match self.look_up(bind(sqlx::query(statement.clone()))).await {
                 Ok(rows) => return Ok(rows),
                 Err(failure) => failure,
             };
@@ -182,33 +185,6 @@ impl Deref for Checked {
 impl DerefMut for Checked {
     fn deref_mut(&mut self) -> &mut MySqlConnection {
         self.0.as_mut().expect("only release and drop, which end it, take it out")
-    }
-}
-
-/// Growing pauses between attempts, up to an instant.
-pub(super) struct Pauses {
-    until: Instant,
-    next: Duration,
-}
-
-impl Pauses {
-    const FIRST: Duration = Duration::from_millis(4);
-    const LONGEST: Duration = Duration::from_millis(200);
-
-    pub(super) fn until(until: Instant) -> Self {
-        Self { until, next: Self::FIRST }
-    }
-
-    /// Waits before the next attempt; false if there is no time for one. Each pause is between half and all of its length,
-    /// so that two that met do not meet again.
-    pub(super) async fn pause(&mut self) -> bool {
-        let pause = self.next.mul_f64(rand::random_range(0.5..=1.0));
-        self.next = (self.next * 2).min(Self::LONGEST);
-        if Instant::now() + pause >= self.until {
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        true
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{MySql, MySqlConnection, QueryBuilder};
+use sqlx::{AssertSqlSafe, MySql, MySqlConnection, QueryBuilder};
 use uschat_proto::chat::{ThreadId, UserId};
 
 use super::{
@@ -30,6 +30,9 @@ pub(super) struct Loaded {
     pub(super) locked: HashSet<Pair>,
 }
 
+/// Entries of a list in one look-up: well below the 65,535 values that a statement may have.
+pub(super) const MOST_LISTED: usize = 8_192;
+
 const PRIVATE_CHATS: &str = "SELECT thread_id, user1_id, user2_id FROM private_chat WHERE (user1_id, user2_id) IN ";
 const FRIENDS: &str = "SELECT self_id, friend_id FROM friend WHERE (self_id, friend_id) IN ";
 const EARLIER: &str = "SELECT message_id, thread_id, seq, sender_id, recv_id, client_id, content,
@@ -41,14 +44,20 @@ const HEADS: &str = "SELECT h.thread_id, h.seq,
     FROM thread_head h FORCE INDEX (PRIMARY) WHERE h.thread_id IN ";
 const KNOWN_HEADS: &str = "SELECT thread_id FROM thread_head WHERE thread_id IN ";
 /// For a conversation that has none, behind the numbers that are there, should it ever have got lost.
-pub(super) const NEW_HEAD: &str = "INSERT INTO thread_head (thread_id, seq)
-    SELECT ?, COALESCE(MAX(m.seq), 0) FROM chat_message m WHERE m.thread_id = ?
+pub(super) const NEW_HEAD: &str = "INSERT INTO thread_head (thread_id, seq, last_key)
+    SELECT ?, COALESCE(MAX(m.seq), 0), COALESCE(MAX(IF(m.seq IS NULL, NULL, m.message_id)), 0)
+    FROM chat_message m WHERE m.thread_id = ?
     ON DUPLICATE KEY UPDATE thread_head.seq = thread_head.seq";
 const NUMBER: &str = "UPDATE chat_message m
     JOIN (SELECT message_id, ROW_NUMBER() OVER (ORDER BY message_id) AS n FROM chat_message
         WHERE thread_id = ? AND seq IS NULL ORDER BY message_id LIMIT ?) unnumbered
     ON m.message_id = unnumbered.message_id SET m.seq = ? + unnumbered.n";
-const SET_HEAD: &str = "UPDATE thread_head SET seq = ? WHERE thread_id = ?";
+/// A text of an original may be numbered behind later ones; what has moved is found by the highest key all the same.
+const SET_HEAD: &str = "UPDATE thread_head SET seq = ?, last_key = GREATEST(last_key,
+        (SELECT COALESCE(MAX(m.message_id), 0) FROM chat_message m WHERE m.thread_id = ? AND m.seq = ?))
+    WHERE thread_id = ?";
+/// What is numbered behind texts that were taken over is taken over too. Before [`SET_HEAD`]: it looks at the old number.
+const SET_TAKEN_OVER: &str = "UPDATE thread_head SET taken_over = ? WHERE thread_id = ? AND taken_over = seq";
 
 #[cfg(test)]
 pub(super) const LOOK_UPS: &[(&str, &str)] = &[
@@ -59,6 +68,7 @@ pub(super) const LOOK_UPS: &[(&str, &str)] = &[
     (KNOWN_HEADS, "(?, ?)"),
     (NUMBER, ""),
     (SET_HEAD, ""),
+    (SET_TAKEN_OVER, ""),
 ];
 
 /// Locks the conversations of these pairs (each named once), ascending, and reads what decides about texts with these
@@ -70,10 +80,12 @@ pub(super) async fn load(
     locks: Locks,
     database: &Database,
 ) -> Result<Loaded, sqlx::Error> {
+    // The pairs' conversations, friendships and earlier texts.
+    database.meter.sent(2 + u64::from(!ids.is_empty()));
     let both_orders: Vec<_> = pairs.iter().flat_map(|pair| [(pair.0, pair.1), (pair.1, pair.0)]).collect();
     let threads = private_chats(connection, &both_orders).await?;
     let ids_of_threads: Vec<i64> = threads.iter().map(|&(thread, _)| thread).collect();
-    let numbers = lock_heads(connection, &ids_of_threads, locks, database.skip_locked).await?;
+    let numbers = lock_heads(connection, &ids_of_threads, locks, database).await?;
 
     // Provisional keys are negative, so that they cannot be taken for stored ones.
     let mut loaded = Loaded::default();
@@ -88,7 +100,7 @@ pub(super) async fn load(
     }
     loaded.known.friends = friends(connection, &both_orders, "").await?.into_iter().collect();
     let opened: HashSet<Pair> = threads.iter().map(|&(_, pair)| pair).collect();
-    lock_openings(connection, &mut loaded, &opened, locks, database.skip_locked).await?;
+    lock_openings(connection, &mut loaded, &opened, locks, database).await?;
     earlier(connection, ids, &mut loaded.known).await?;
     Ok(loaded)
 }
@@ -123,14 +135,15 @@ async fn lock_openings(
     loaded: &mut Loaded,
     opened: &HashSet<Pair>,
     locks: Locks,
-    skip_locked: &str,
+    database: &Database,
 ) -> Result<(), sqlx::Error> {
     let is_new = |&(one, other): &(UserId, UserId)| !opened.contains(&Pair::new(one, other));
     let new: Vec<_> = loaded.known.friends.iter().copied().filter(is_new).collect();
     if new.is_empty() {
         return Ok(());
     }
-    let skip = if locks == Locks::Skip { skip_locked } else { "" };
+    database.meter.sent(2);
+    let skip = if locks == Locks::Skip { database.skip_locked } else { "" };
     let lock = format!(" ORDER BY self_id, friend_id FOR UPDATE{skip}");
     let mine: HashSet<_> = friends(connection, &new, &lock).await?.into_iter().collect();
     let not_mine = new.iter().filter(|friends| !mine.contains(friends));
@@ -147,19 +160,22 @@ pub(super) async fn lock_heads(
     connection: &mut MySqlConnection,
     threads: &[i64],
     locks: Locks,
-    skip_locked: &str,
+    database: &Database,
 ) -> Result<HashMap<i64, i64>, sqlx::Error> {
     if threads.is_empty() {
         return Ok(HashMap::new());
     }
-    let skip = if locks == Locks::Skip { skip_locked } else { "" };
+    let skip = if locks == Locks::Skip { database.skip_locked } else { "" };
+    database.meter.sent(1);
     let mut heads = heads(connection, threads, skip).await?;
+    let mut new = Vec::new();
     let missing: Vec<i64> = threads.iter().copied().filter(|thread| !heads.contains_key(thread)).collect();
     if !missing.is_empty() {
         // Either somebody has locked it, or an original has made it and knows of no numbers.
         let known = list(KNOWN_HEADS, &missing, "").build().fetch_all(&mut *connection).await?;
         let known: HashSet<i64> = known.iter().map(|row| int(row, "thread_id")).collect::<Result<_, _>>()?;
-        let new: Vec<i64> = missing.into_iter().filter(|thread| !known.contains(thread)).collect();
+        new.extend(missing.into_iter().filter(|thread| !known.contains(thread)));
+        database.meter.sent(1 + new.len() as u64 + u64::from(!new.is_empty()));
         for thread in &new {
             sqlx::query(NEW_HEAD).bind(thread).bind(thread).execute(&mut *connection).await?;
         }
@@ -170,7 +186,9 @@ pub(super) async fn lock_heads(
     let mut numbers = HashMap::with_capacity(heads.len());
     for (thread, (mut seq, unnumbered)) in heads {
         if unnumbered {
-            seq = number(connection, thread, seq, i64::MAX).await?.0;
+            database.meter.sent(2);
+            let counts = if new.contains(&thread) { Counts::TakenOver } else { Counts::Undelivered };
+            seq = number(connection, thread, seq, i64::MAX, counts).await?.0;
         }
         numbers.insert(thread, seq);
     }
@@ -187,6 +205,15 @@ async fn heads(
     rows.iter().map(|row| Ok((int(row, "thread_id")?, (int(row, "seq")?, int(row, "unnumbered")? != 0)))).collect()
 }
 
+/// What texts that get a number now count as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// As delivered to both, if everything before them in the conversation does.
+    TakenOver,
+    /// As delivered to nobody yet.
+    Undelivered,
+}
+
 /// Numbers texts in the order of their keys, at most `limit`, and returns the number given last and how many it gave. The
 /// conversation must be locked.
 pub(super) async fn number(
@@ -194,11 +221,15 @@ pub(super) async fn number(
     thread: i64,
     last: i64,
     limit: i64,
+    counts: Counts,
 ) -> Result<(i64, u64), sqlx::Error> {
     let number = sqlx::query(NUMBER).bind(thread).bind(limit).bind(last);
     let numbered = number.execute(&mut *connection).await?.rows_affected();
     let last = last.saturating_add_unsigned(numbered);
-    sqlx::query(SET_HEAD).bind(last).bind(thread).execute(connection).await?;
+    if counts == Counts::TakenOver {
+        sqlx::query(SET_TAKEN_OVER).bind(last).bind(thread).execute(&mut *connection).await?;
+    }
+    sqlx::query(SET_HEAD).bind(last).bind(thread).bind(last).bind(thread).execute(connection).await?;
     Ok((last, numbered))
 }
 
@@ -240,7 +271,12 @@ fn list(head: &str, items: &[i64], tail: &str) -> QueryBuilder<MySql> {
     query
 }
 
-fn padded<T: Copy>(items: &[T]) -> impl Iterator<Item = T> {
+/// A statement with places for a list of so many entries.
+pub(super) fn with_places(head: &str, entry: &str, entries: usize, tail: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!("{head}({}){tail}", vec![entry; entries.next_power_of_two()].join(", ")))
+}
+
+pub(super) fn padded<T: Copy>(items: &[T]) -> impl Iterator<Item = T> {
     let last = items.last().copied();
     let repeated = items.len().next_power_of_two() - items.len();
     items.iter().copied().chain(std::iter::repeat_n(last, repeated).flatten())

@@ -9,8 +9,8 @@
 //!   `innodb_doublewrite = ON` and, with a binary log, `sync_binlog = 1`. The server must not write that log by statement.
 //! * The numbers of a conversation have no gap, whichever servers write in it: its row in `thread_head` is locked before
 //!   its texts are numbered, and released by the commit that stores them.
-//! * A conversation that another transaction has locked delays only itself, and is given up after
-//!   [`deadline`](MysqlOptions::deadline).
+//! * A conversation that another transaction has locked delays only itself and the [`Chain`](super::Chain)s that write in
+//!   it, and is given up after [`deadline`](MysqlOptions::deadline).
 //! * An outage shorter than the deadline is not noticed: what had not been committed is done again. If COMMIT was sent and
 //!   its answer did not come, texts are looked for by their client ids on a new connection; a text without one is reported
 //!   as [`Unavailable`](StoreError::Unavailable) rather than stored twice.
@@ -38,12 +38,15 @@ mod database;
 mod durability;
 mod failure;
 mod known;
+mod lanes;
 mod open;
+mod progress;
 mod schema;
 mod server;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod ties;
 mod write;
 
 use std::{

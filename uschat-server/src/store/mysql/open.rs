@@ -8,12 +8,14 @@ use tokio::time::{Instant, timeout};
 use uschat_pool::{ConfigError, Pool, PoolConfig, sql::SqlManager};
 
 use super::{
-    MysqlOptions, committer,
+    MysqlOptions,
     database::Database,
+    lanes::LANES,
     schema::{self, Catalog, VERSIONS},
     server::Server,
     takeover,
 };
+use crate::store::meter::Meter;
 
 /// How long to wait for another program that changes the schema.
 const MIGRATION_WAIT: Duration = Duration::from_secs(10 * 60);
@@ -134,10 +136,11 @@ pub(super) async fn open(url: &str, options: &MysqlOptions) -> Result<Database, 
     };
     Ok(Database {
         shared: Pool::new("mysql", manager(), pool)?,
-        committing: Pool::new("mysql texts", manager(), pool_config(options, committer::LANES + 1))?,
+        committing: Pool::new("mysql texts", manager(), pool_config(options, LANES + 1))?,
         deadline: options.deadline,
         skip_locked: server.skip_locked(),
         max_bytes: server.max_bytes(),
+        meter: Meter::new("mysql"),
     })
 }
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 use sqlx::{Connection, MySqlConnection, Row};
 use tokio::time::Instant;
 
-use super::{known, schema::Catalog};
+use super::{
+    known::{self, Counts},
+    schema::Catalog,
+};
 
 /// Rows changed in one transaction.
 const STEP: i64 = 2_000;
@@ -23,6 +26,10 @@ const STEP_END: &str = "SELECT MAX(id) FROM (SELECT id FROM chat_thread WHERE id
 const NEW_HEADS: &str = "INSERT INTO thread_head (thread_id, seq)
     SELECT t.id, (SELECT COALESCE(MAX(m.seq), 0) FROM chat_message m WHERE m.thread_id = t.id) FROM chat_thread t
     LEFT JOIN thread_head h ON h.thread_id = t.id WHERE h.thread_id IS NULL AND t.id > ? AND t.id <= ?";
+/// Heads of before progress was kept: what is numbered counts as delivered.
+const OLD_HEADS: &str = "UPDATE thread_head h SET h.taken_over = h.seq, h.last_key =
+        (SELECT COALESCE(MAX(m.message_id), 0) FROM chat_message m WHERE m.thread_id = h.thread_id AND m.seq = h.seq)
+    WHERE h.last_key = 0 AND h.seq > 0 AND h.thread_id > ? AND h.thread_id <= ?";
 const UNNUMBERED: &str = "SELECT COUNT(*) FROM chat_message WHERE seq IS NULL";
 const NEXT_UNNUMBERED: &str = "SELECT DISTINCT thread_id FROM chat_message WHERE seq IS NULL AND thread_id > ?
     ORDER BY thread_id LIMIT 500";
@@ -46,7 +53,9 @@ async fn add_heads(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> 
         let Some(end) = end.try_get_unchecked(0)? else {
             return Ok(());
         };
-        sqlx::query(NEW_HEADS).bind(after).bind(end).execute(&mut *connection).await?;
+        for statement in [NEW_HEADS, OLD_HEADS] {
+            sqlx::query(statement).bind(after).bind(end).execute(&mut *connection).await?;
+        }
         after = end;
     }
 }
@@ -86,7 +95,7 @@ async fn number(connection: &mut MySqlConnection, thread: i64) -> Result<u64, sq
     let mut transaction = connection.begin().await?;
     sqlx::query(known::NEW_HEAD).bind(thread).bind(thread).execute(&mut *transaction).await?;
     let last = sqlx::query(LOCK_HEAD).bind(thread).fetch_one(&mut *transaction).await?.try_get_unchecked(0)?;
-    let (_, numbered) = known::number(&mut transaction, thread, last, STEP).await?;
+    let (_, numbered) = known::number(&mut transaction, thread, last, STEP, Counts::TakenOver).await?;
     transaction.commit().await?;
     Ok(numbered)
 }

@@ -16,7 +16,7 @@ mod real_server {
             committer::Committer,
             contacts, conversations,
             database::{Checked, Database},
-            known,
+            known, progress,
         },
         mariadb::MariaDb,
     };
@@ -35,11 +35,14 @@ mod real_server {
         INSERT INTO friend (self_id, friend_id) SELECT seq % 500, seq FROM seq_1_to_3000;
         INSERT INTO friend_apply (from_uid, to_uid) SELECT seq, seq % 50 FROM seq_1_to_3000;
         INSERT INTO chat_thread (id, type) SELECT seq, 'private' FROM seq_1_to_1000;
-        INSERT INTO thread_head (thread_id, seq) SELECT seq, 3 FROM seq_1_to_1000;
+        INSERT INTO thread_head (thread_id, seq, last_key) SELECT seq, 3, seq + 2000 FROM seq_1_to_1000;
+        INSERT INTO user_fence (uid, fence) SELECT seq, 1 FROM seq_1_to_1000;
+        INSERT INTO thread_progress (user_id, thread_id, delivered_seq, read_seq) SELECT seq, seq, 1, 1 FROM seq_1_to_1000;
         INSERT INTO private_chat (thread_id, user1_id, user2_id) SELECT seq, seq, seq + 1 FROM seq_1_to_1000;
         INSERT INTO chat_message (thread_id, sender_id, recv_id, content, seq, client_id)
             SELECT seq % 1000 + 1, seq % 100, 1, 'text', FLOOR(seq / 1000) + 1, CONCAT('id', seq) FROM seq_1_to_3000;
-        ANALYZE TABLE user, friend, friend_apply, chat_thread, thread_head, private_chat, chat_message";
+        ANALYZE TABLE user, user_fence, friend, friend_apply, chat_thread, thread_head, thread_progress, private_chat,
+            chat_message";
 
     #[tokio::test]
     async fn every_look_up_uses_an_index() {
@@ -48,10 +51,13 @@ mod real_server {
         let mut connection = Checked::lend(&store.database.shared).await.unwrap();
         connection.execute(sqlx::raw_sql("SET max_statement_time = 60")).await.unwrap();
         connection.execute(sqlx::raw_sql(FILL)).await.unwrap();
-        let fixed = [accounts::LOOK_UPS, contacts::LOOK_UPS, conversations::LOOK_UPS].concat();
+        let fixed = [accounts::LOOK_UPS, contacts::LOOK_UPS, conversations::LOOK_UPS, progress::LOOK_UPS].concat();
         let fixed = fixed.into_iter().map(str::to_owned);
-        let built = known::LOOK_UPS.iter().map(|(head, tail)| format!("{head}{tail}"));
-        for statement in fixed.chain(built) {
+        let built = [known::LOOK_UPS, conversations::BUILT, progress::BUILT].concat();
+        let built = built.into_iter().map(|(head, tail)| format!("{head}{tail}"));
+        let [record, news, end] = progress::RECORDED;
+        let recorded = format!("{record}{news} UNION ALL {news}{end}");
+        for statement in fixed.chain(built).chain([recorded]) {
             // Text in place of the parameters fits every column; a limit takes numbers only.
             let explain = format!("EXPLAIN {}", statement.replace("LIMIT ?", "LIMIT 7").replace('?', "'7'"));
             let steps = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(explain))).await.unwrap();

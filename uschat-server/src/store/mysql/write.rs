@@ -7,11 +7,12 @@ use uschat_proto::chat::{MessageKey, ThreadId};
 
 use crate::store::{
     StoredTexts,
+    meter::Meter,
     plan::{Plan, Row as Text},
 };
 
 /// Longer lists are not kept prepared: their lengths hardly ever repeat.
-const KEEP_PREPARED: usize = 8;
+pub(super) const KEEP_PREPARED: usize = 8;
 
 /// The first keys that the server gave to what a plan had numbered provisionally.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +38,10 @@ fn settled(key: i64, first: i64) -> i64 {
 
 /// The server gives the rows of one insert consecutive keys, because their number is known beforehand and the session
 /// counts in steps of one.
-pub(super) async fn write(connection: &mut MySqlConnection, plan: &Plan) -> Result<Given, sqlx::Error> {
+pub(super) async fn write(connection: &mut MySqlConnection, plan: &Plan, meter: &Meter) -> Result<Given, sqlx::Error> {
     let mut given = Given { first_thread: 0, first_key: 0 };
     if !plan.opened.is_empty() {
+        meter.sent(2);
         let mut threads = QueryBuilder::new("INSERT INTO chat_thread (type, created_at) ");
         threads.push_values(&plan.opened, |mut row, _| {
             row.push("'private'").push("CURRENT_TIMESTAMP");
@@ -55,6 +57,7 @@ pub(super) async fn write(connection: &mut MySqlConnection, plan: &Plan) -> Resu
     if plan.rows.is_empty() {
         return Ok(given);
     }
+    meter.sent(2);
 
     let mut texts = QueryBuilder::new(
         "INSERT INTO chat_message (thread_id, sender_id, recv_id, content, seq, client_id, sent_at_ms, status,
@@ -70,12 +73,13 @@ pub(super) async fn write(connection: &mut MySqlConnection, plan: &Plan) -> Resu
     given.first_key = execute(connection, texts, plan.rows.len()).await?;
 
     // Rows ascend, so the last one of each conversation stays.
-    let heads: HashMap<_, _> = plan.rows.iter().map(|row| (row.text.thread.0, row.text.seq)).collect();
-    let mut set = QueryBuilder::new("INSERT INTO thread_head (thread_id, seq) ");
-    set.push_values(&heads, |mut row, (&thread, &seq)| {
-        row.push_bind(settled(thread, given.first_thread)).push_bind(seq);
+    let moved = plan.rows.iter().map(|Text { text, .. }| (text.thread.0, (text.seq, text.key.0)));
+    let heads: HashMap<_, _> = moved.collect();
+    let mut set = QueryBuilder::new("INSERT INTO thread_head (thread_id, seq, last_key) ");
+    set.push_values(&heads, |mut row, (&thread, &(seq, key))| {
+        row.push_bind(settled(thread, given.first_thread)).push_bind(seq).push_bind(settled(key, given.first_key));
     });
-    set.push(" ON DUPLICATE KEY UPDATE seq = VALUES(seq)");
+    set.push(" ON DUPLICATE KEY UPDATE seq = VALUES(seq), last_key = VALUES(last_key)");
     execute(connection, set, heads.len()).await?;
     Ok(given)
 }

@@ -1,6 +1,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Instant,
 };
 
 use serde::Serialize;
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::store::{
     CommitBatch, NewTexts, StoreError, StoredTexts, SubmitError,
+    meter::Meter,
     plan::{Head, Known, Pair, Plan, Row as Text},
 };
 
@@ -40,16 +42,17 @@ const INSERT_TEXTS: &str = "INSERT INTO chat_message
     (message_id, thread_id, seq, sender_id, recv_id, client_id, content, sent_at_ms)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
     FROM json_each(?1)";
-const SET_HEADS: &str = "INSERT INTO thread_head (thread_id, seq)
-    SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
-    ON CONFLICT (thread_id) DO UPDATE SET seq = excluded.seq";
+const SET_HEADS: &str = "INSERT INTO thread_head (thread_id, seq, last_key)
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true
+    ON CONFLICT (thread_id) DO UPDATE SET seq = excluded.seq, last_key = excluded.last_key";
 
 #[cfg(test)]
 pub(super) const LOOK_UPS: &[&str] = &[EARLIER, FRIENDS, HEADS];
 
 impl CommitBatch for Database {
     /// One transaction for all; if the database refuses one of the rows, the batch is halved until the offender is alone.
-    async fn commit(&self, batch: &[NewTexts]) -> Vec<Result<StoredTexts, SubmitError>> {
+    /// When the database cannot be used, nothing of what is left is tried.
+    async fn commit(&self, batch: &[&NewTexts]) -> Vec<Result<StoredTexts, SubmitError>> {
         let mut outcomes = Vec::with_capacity(batch.len());
         let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
@@ -59,7 +62,14 @@ impl CommitBatch for Database {
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
-                Err(error) => outcomes.extend(for_each(error, part.len()).map(|error| Err(error.into()))),
+                Err(error @ StoreError::Corrupt(_)) => {
+                    outcomes.extend(for_each(error, part.len()).map(|error| Err(error.into())));
+                }
+                Err(error) => {
+                    let rest = batch.len() - outcomes.len();
+                    outcomes.extend(for_each(error, rest).map(|error| Err(error.into())));
+                    break;
+                }
             }
         }
         outcomes
@@ -67,30 +77,35 @@ impl CommitBatch for Database {
 }
 
 impl Database {
-    async fn commit_part(&self, batch: &[NewTexts]) -> Result<Vec<Result<StoredTexts, SubmitError>>, StoreError> {
+    async fn commit_part(&self, batch: &[&NewTexts]) -> Result<Vec<Result<StoredTexts, SubmitError>>, StoreError> {
         let mut writer = self.writer().await?;
+        let began = Instant::now();
+        self.meter.sent(2);
         let mut transaction = begin(&mut writer).await?;
-        let outcomes = store(&mut transaction, batch).await;
-        end(transaction, outcomes).await
+        let outcomes = store(&mut transaction, batch, &self.meter).await;
+        let outcomes = end(transaction, outcomes).await?;
+        self.meter.committed(outcomes.iter().flatten(), began.elapsed());
+        Ok(outcomes)
     }
 }
 
 async fn store(
     connection: &mut SqliteConnection,
-    batch: &[NewTexts],
+    batch: &[&NewTexts],
+    meter: &Meter,
 ) -> Result<Vec<Result<StoredTexts, SubmitError>>, StoreError> {
     let ids = batch.iter().flat_map(|request| {
         let ids = request.texts.iter().filter_map(|text| text.client_id.as_deref());
         ids.map(|id| (request.sender.0, id))
     });
     let ids: Vec<_> = ids.collect::<HashSet<_>>().into_iter().collect();
-    let pairs = batch.iter().map(|request| Pair::new(request.sender, request.receiver));
+    let pairs = batch.iter().map(|request| Pair::of(request));
     let pairs: Vec<_> = pairs.collect::<HashSet<_>>().into_iter().collect();
 
-    let mut known = load(connection, &ids, &pairs).await?;
+    let mut known = load(connection, &ids, &pairs, meter).await?;
     let mut plan = Plan::default();
     let outcomes = batch.iter().map(|request| known.plan(request, &mut plan)).collect();
-    write(connection, &plan).await?;
+    write(connection, &plan, meter).await?;
     Ok(outcomes)
 }
 
@@ -99,8 +114,10 @@ pub(super) async fn load(
     connection: &mut SqliteConnection,
     ids: &[(i32, &str)],
     pairs: &[Pair],
+    meter: &Meter,
 ) -> Result<Known, StoreError> {
     let mut known = Known::default();
+    meter.sent(3 + u64::from(!ids.is_empty()));
     if !ids.is_empty() {
         let earlier = sqlx::query(EARLIER).bind(json(ids)?).try_map(|row: SqliteRow| {
             let receiver = UserId(row.try_get("recv_id")?);
@@ -127,11 +144,13 @@ pub(super) async fn load(
 }
 
 /// Writes what a plan gathered.
-pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), StoreError> {
+pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan, meter: &Meter) -> Result<(), StoreError> {
     if plan.opened.is_empty() && plan.rows.is_empty() {
         return Ok(());
     }
+    meter.sent(2);
     if !plan.opened.is_empty() {
+        meter.sent(2);
         let opened: Vec<_> = plan.opened.iter().map(|(thread, pair)| (thread.0, pair.0.0, pair.1.0)).collect();
         execute(connection, INSERT_THREADS, &opened).await?;
         execute(connection, INSERT_PRIVATE, &opened).await?;
@@ -142,12 +161,14 @@ pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Res
     });
     execute(connection, INSERT_TEXTS, &rows.collect::<Vec<_>>()).await?;
     // Rows ascend, so the last one of each conversation stays.
-    let opened = plan.opened.iter().map(|(thread, _)| (thread.0, 0));
-    let heads: HashMap<_, _> = opened.chain(plan.rows.iter().map(|row| (row.text.thread.0, row.text.seq))).collect();
-    execute(connection, SET_HEADS, &heads.into_iter().collect::<Vec<_>>()).await
+    let opened = plan.opened.iter().map(|(thread, _)| (thread.0, (0, 0)));
+    let moved = plan.rows.iter().map(|Text { text, .. }| (text.thread.0, (text.seq, text.key.0)));
+    let heads: HashMap<_, _> = opened.chain(moved).collect();
+    let heads: Vec<_> = heads.into_iter().map(|(thread, (seq, key))| (thread, seq, key)).collect();
+    execute(connection, SET_HEADS, &heads).await
 }
 
-async fn execute(
+pub(super) async fn execute(
     connection: &mut SqliteConnection,
     statement: &'static str,
     rows: &impl Serialize,
@@ -156,7 +177,7 @@ async fn execute(
     Ok(())
 }
 
-fn json(list: &(impl Serialize + ?Sized)) -> Result<String, StoreError> {
+pub(super) fn json(list: &(impl Serialize + ?Sized)) -> Result<String, StoreError> {
     serde_json::to_string(list).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::store::{
     Applied, Approval, ApproveError, Contact, Contacts, PendingApplication, StoreError,
+    meter::Meter,
     plan::{Pair, Plan},
 };
 
@@ -57,7 +58,7 @@ impl Contacts for SqliteStore {
     async fn approve(&self, approver: UserId, applicant: UserId, remark: &str) -> Result<Approval, ApproveError> {
         let mut writer = self.database.writer().await?;
         let mut transaction = begin(&mut writer).await?;
-        let approved = approve(&mut transaction, approver, applicant, remark).await;
+        let approved = approve(&mut transaction, approver, applicant, remark, &self.database.meter).await;
         end(transaction, approved).await
     }
 
@@ -98,6 +99,7 @@ async fn approve(
     approver: UserId,
     applicant: UserId,
     remark: &str,
+    meter: &Meter,
 ) -> Result<Approval, ApproveError> {
     let application = sqlx::query(APPLICATION).bind(applicant.0).bind(approver.0).try_map(|row: SqliteRow| {
         let stored: Stored = (row.try_get("thread_id")?, row.try_get("first_seq")?, row.try_get("last_seq")?);
@@ -120,11 +122,11 @@ async fn approve(
         let insert = sqlx::query(statement).bind(user.0).bind(friend.0).bind(remark);
         insert.execute(&mut *connection).await.map_err(failed)?;
     }
-    let mut known = batch::load(connection, &[], &[Pair::new(approver, applicant)]).await?;
+    let mut known = batch::load(connection, &[], &[Pair::new(approver, applicant)], meter).await?;
     let mut plan = Plan::default();
     let now = chrono::Utc::now().timestamp_millis();
     let said = known.plan_opening(approver, applicant, &introduction, now, &mut plan);
-    batch::write(connection, &plan).await?;
+    batch::write(connection, &plan, meter).await?;
     let numbers = (said.texts.first().map(|text| text.seq), said.texts.last().map(|text| text.seq));
     let update = sqlx::query(SET_APPROVED).bind(id).bind(said.thread.0).bind(numbers.0).bind(numbers.1);
     update.execute(connection).await.map_err(failed)?;

@@ -1,4 +1,4 @@
-use std::sync::PoisonError;
+use std::{collections::HashSet, sync::PoisonError};
 
 use async_trait::async_trait;
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -11,11 +11,17 @@ use super::{
 use crate::store::{
     Conversations, NewTexts, OpenThreadError, Place, PrivateThread, Progress, Receipt, Standing, StoreError,
     StoredText, ThreadHead,
+    meter::Meter,
     plan::{Pair, Plan},
 };
 
 const HISTORY: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, content, sent_at_ms
     FROM chat_message WHERE thread_id = ?1 AND message_id > ?2 ORDER BY message_id LIMIT ?3";
+const TEXTS_AFTER: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, content, sent_at_ms
+    FROM chat_message WHERE thread_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+const TEXTS_AT: &str = "SELECT m.message_id, m.thread_id, m.seq, m.sender_id, m.client_id, m.content, m.sent_at_ms
+    FROM json_each(?1) wanted CROSS JOIN chat_message m
+    ON m.thread_id = wanted.value ->> 0 AND m.seq = wanted.value ->> 1";
 const PRIVATE_THREAD: &str = "SELECT min(thread_id) FROM private_chat
     WHERE (user1_id = ?1 AND user2_id = ?2) OR (user1_id = ?2 AND user2_id = ?1)";
 
@@ -31,7 +37,7 @@ const PARTICIPANTS: &str =
     "SELECT min(user1_id, user2_id), max(user1_id, user2_id) FROM private_chat WHERE thread_id = ?1";
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[HISTORY, PRIVATE_THREAD, THREADS, PARTICIPANTS];
+pub(super) const LOOK_UPS: &[&str] = &[HISTORY, TEXTS_AFTER, TEXTS_AT, PRIVATE_THREAD, THREADS, PARTICIPANTS];
 
 #[async_trait]
 impl Conversations for SqliteStore {
@@ -40,6 +46,14 @@ impl Conversations for SqliteStore {
             Some(committer) => committer.submit(texts),
             None => Receipt::ready(Err(StoreError::unavailable("the store is closed").into())),
         }
+    }
+
+    async fn place(&self) -> Place {
+        let place = match &*self.committer.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(committer) => committer.place(),
+            None => return Place::new(|_| Receipt::ready(Err(StoreError::unavailable("the store is closed").into()))),
+        };
+        place.await
     }
 
     async fn history(&self, thread: ThreadId, after: MessageKey, limit: usize) -> Result<Vec<StoredText>, StoreError> {
@@ -74,40 +88,42 @@ impl Conversations for SqliteStore {
     async fn open_private(&self, uid: UserId, friend: UserId) -> Result<ThreadId, OpenThreadError> {
         let mut writer = self.database.writer().await?;
         let mut transaction = begin(&mut writer).await?;
-        let opened = open_private(&mut transaction, uid, friend).await;
+        let opened = open_private(&mut transaction, uid, friend, &self.database.meter).await;
         end(transaction, opened).await
     }
 
-    async fn place(&self) -> Place {
-        Place::new(|_| Receipt::ready(Err(StoreError::unavailable("not written yet").into())))
+    async fn texts_after(&self, thread: ThreadId, after: i64, limit: usize) -> Result<Vec<StoredText>, StoreError> {
+        let mut reader = self.database.reader().await?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = sqlx::query(TEXTS_AFTER).bind(thread.0).bind(after).bind(limit).try_map(|row| stored_text(&row));
+        rows.fetch_all(&mut *reader).await.map_err(failed)
     }
 
-    async fn texts_after(&self, _: ThreadId, _: i64, _: usize) -> Result<Vec<StoredText>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn texts_at(&self, places: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError> {
+        let places: HashSet<_> = places.iter().map(|&(thread, seq)| (thread.0, seq)).collect();
+        let mut reader = self.database.reader().await?;
+        let rows = sqlx::query(TEXTS_AT).bind(batch::json(&places)?).try_map(|row| stored_text(&row));
+        rows.fetch_all(&mut *reader).await.map_err(failed)
     }
 
-    async fn texts_at(&self, _: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn standings(&self, uid: UserId, threads: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
+        self.database.standings(uid, threads).await
     }
 
-    async fn standings(&self, _: UserId, _: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn waiting(&self, uid: UserId, after: ThreadId, limit: usize) -> Result<Vec<Standing>, StoreError> {
+        self.database.waiting(uid, after, limit).await
     }
 
-    async fn waiting(&self, _: UserId, _: ThreadId, _: usize) -> Result<Vec<Standing>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
-    }
-
-    async fn heads_after(&self, _: MessageKey, _: usize) -> Result<Vec<ThreadHead>, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn heads_after(&self, after: MessageKey, limit: usize) -> Result<Vec<ThreadHead>, StoreError> {
+        self.database.heads_after(after, limit).await
     }
 
     async fn last_key(&self) -> Result<MessageKey, StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+        self.database.last_key().await
     }
 
-    async fn record_progress(&self, _: &[Progress]) -> Result<(), StoreError> {
-        Err(StoreError::unavailable("not written yet"))
+    async fn record_progress(&self, progress: &[Progress]) -> Result<(), StoreError> {
+        self.database.record_progress(progress).await
     }
 }
 
@@ -115,11 +131,12 @@ async fn open_private(
     connection: &mut SqliteConnection,
     uid: UserId,
     friend: UserId,
+    meter: &Meter,
 ) -> Result<ThreadId, OpenThreadError> {
-    let mut known = batch::load(connection, &[], &[Pair::new(uid, friend)]).await?;
+    let mut known = batch::load(connection, &[], &[Pair::new(uid, friend)], meter).await?;
     let mut plan = Plan::default();
     let thread = known.plan_private(uid, friend, &mut plan).ok_or(OpenThreadError::NotFriends)?;
-    batch::write(connection, &plan).await?;
+    batch::write(connection, &plan, meter).await?;
     Ok(thread)
 }
 

@@ -1,7 +1,7 @@
 use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 use uschat_pool::{Lease, Pool, PoolError, sql::SqlManager};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, meter::Meter};
 
 pub(super) type Connections = Pool<SqlManager<Sqlite>>;
 
@@ -10,6 +10,8 @@ pub(super) type Connections = Pool<SqlManager<Sqlite>>;
 pub(super) struct Database {
     pub(super) writer: Connections,
     pub(super) readers: Connections,
+    /// Of the transactions that store texts.
+    pub(super) meter: Meter,
 }
 
 impl Database {
@@ -19,6 +21,16 @@ impl Database {
 
     pub(super) async fn writer(&self) -> Result<Lease<SqlManager<Sqlite>>, StoreError> {
         self.writer.get().await.map_err(no_connection)
+    }
+
+    pub(super) async fn flushes_commits(&self) -> Result<bool, StoreError> {
+        const FULL: i64 = 2;
+        let mut writer = self.writer().await?;
+        let journal = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *writer).await;
+        let journal: String = journal.map_err(failed)?;
+        let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer).await;
+        let synchronous: i64 = synchronous.map_err(failed)?;
+        Ok(synchronous >= FULL && !["off", "memory"].contains(&journal.as_str()))
     }
 
     pub(super) async fn close(&self) -> Result<(), StoreError> {

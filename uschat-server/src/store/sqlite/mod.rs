@@ -10,6 +10,7 @@ mod contacts;
 mod conversations;
 mod database;
 mod open;
+mod progress;
 
 use std::{
     fmt,
@@ -58,6 +59,9 @@ pub struct SqliteOptions {
     pub busy_timeout: Duration,
     /// Most requests committed in one transaction. Default 256.
     pub max_batch: NonZeroUsize,
+    /// How long texts are tried to be stored while another process holds the lock, or the disk fails; an attempt under way
+    /// is still awaited. Default 5 s.
+    pub deadline: Duration,
 }
 
 impl Default for SqliteOptions {
@@ -67,6 +71,7 @@ impl Default for SqliteOptions {
             wait: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(2),
             max_batch: NonZeroUsize::new(256).unwrap_or(NonZeroUsize::MIN),
+            deadline: Duration::from_secs(5),
         }
     }
 }
@@ -78,9 +83,8 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`] says what is wrong with the file or the options, and what to do.
     pub async fn open(path: impl AsRef<Path>, options: SqliteOptions) -> Result<Self, OpenError> {
-        let max_batch = options.max_batch;
         let database = open::open(path.as_ref(), &options).await?;
-        let committer = Committer::start(database.clone(), max_batch);
+        let committer = Committer::start("sqlite", database.clone(), options.max_batch, options.deadline);
         Ok(Self { database, committer: RwLock::new(Some(committer)) })
     }
 
@@ -88,6 +92,14 @@ impl SqliteStore {
     #[must_use]
     pub fn snapshot(&self) -> [Snapshot; 2] {
         [self.database.writer.snapshot(), self.database.readers.snapshot()]
+    }
+
+    /// Whether a commit is on disk when it returns, as the connection that commits says now; for a readiness page.
+    ///
+    /// # Errors
+    /// The file could not be asked, or others used that connection for longer than [`wait`](SqliteOptions::wait).
+    pub async fn flushes_commits(&self) -> Result<bool, StoreError> {
+        self.database.flushes_commits().await
     }
 
     /// Commits the texts that were handed over, moves the write-ahead log into the file and closes the writer. Later calls
@@ -126,6 +138,12 @@ mod tests {
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer).await.unwrap();
         let foreign_keys: i64 = sqlx::query_scalar("PRAGMA foreign_keys").fetch_one(&mut *writer).await.unwrap();
         assert_eq!((journal.as_str(), synchronous, foreign_keys), ("wal", 2, 1));
+        drop(writer);
+        assert!(store.flushes_commits().await.unwrap());
+        let mut writer = store.database.writer().await.unwrap();
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer).await.unwrap();
+        drop(writer);
+        assert!(!store.flushes_commits().await.unwrap());
 
         let mut reader = store.database.reader().await.unwrap();
         let refused = sqlx::query("DELETE FROM user_id").execute(&mut *reader).await.unwrap_err();
@@ -137,7 +155,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("uschat.db"), SqliteOptions::default()).await.unwrap();
         let mut reader = store.database.reader().await.unwrap();
-        let look_ups = [accounts::LOOK_UPS, batch::LOOK_UPS, contacts::LOOK_UPS, conversations::LOOK_UPS].concat();
+        let look_ups =
+            [accounts::LOOK_UPS, batch::LOOK_UPS, contacts::LOOK_UPS, conversations::LOOK_UPS, progress::LOOK_UPS]
+                .concat();
         for statement in look_ups {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let steps = sqlx::query(explain).fetch_all(&mut *reader).await.unwrap();

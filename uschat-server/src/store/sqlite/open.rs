@@ -12,9 +12,13 @@ use sqlx::{
 use uschat_pool::{ConfigError, Pool, PoolConfig, PoolError, sql::SqlManager};
 
 use super::{SqliteOptions, database::Database};
+use crate::store::meter::Meter;
 
 /// Ascending, without gaps; one that was released is never changed again.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "llfc", include_str!("../../../migrations/sqlite/0001_llfc.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "llfc", include_str!("../../../migrations/sqlite/0001_llfc.sql")),
+    (2, "progress", include_str!("../../../migrations/sqlite/0002_progress.sql")),
+];
 
 /// Why a database was not opened. Nothing was changed in it.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +91,7 @@ pub(super) async fn open(path: &Path, options: &SqliteOptions) -> Result<Databas
     let database = Database {
         writer: Pool::new("sqlite writer", SqlManager::new(writing), config(1))?,
         readers: Pool::new("sqlite readers", SqlManager::new(reading), config(options.readers))?,
+        meter: Meter::new("sqlite"),
     };
     let mut writer = database.writer.get().await.map_err(|error| OpenError::Unreachable {
         path: path.to_owned(),

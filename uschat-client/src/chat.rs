@@ -1,16 +1,17 @@
 //! The handle of a session.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock, Weak};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uschat_proto::chat::{
-    AddFriendRequest, Application, ApproveFriendNotice, ApproveFriendRequest, ApproveFriendResponse, Friend,
-    GreetingText, Profile, SearchUserRequest, TextChatRequest, ThreadId, UserId,
+    AddFriendRequest, Application, ApproveFriendNotice, ApproveFriendRequest, ApproveFriendResponse, Fingerprint,
+    Friend, GreetingText, Profile, SearchUserRequest, TextChatRequest, ThreadId, UserId,
 };
 use uschat_proto::{ErrorCode, Message, PayloadError, Request};
 
@@ -18,6 +19,7 @@ use crate::config::ChatConfig;
 use crate::connection::{self, Command, Link, Waiting};
 use crate::error::{ConnectError, DisconnectReason, RequestError};
 use crate::event::Events;
+use crate::messenger;
 use crate::text::{Sent, Text, check_limits};
 use crate::ticket::Ticket;
 
@@ -43,6 +45,8 @@ struct Shared {
     email: String,
     friends: Vec<Friend>,
     applications: Vec<Application>,
+    /// Keeps count of the texts that calls are told of.
+    messenger: OnceLock<Weak<messenger::Shared>>,
 }
 
 impl Chat {
@@ -51,17 +55,23 @@ impl Chat {
     /// # Errors
     /// See [`ConnectError`]. Nothing is left running.
     pub async fn connect(ticket: &Ticket, config: ChatConfig) -> Result<(Self, Events), ConnectError> {
+        Self::connect_by(open_tcp(ticket), ticket, config).await
+    }
+
+    /// Logs in over the connection that `opening` gives, if it does so in time.
+    pub(crate) async fn connect_by<S>(
+        opening: impl Future<Output = io::Result<S>>,
+        ticket: &Ticket,
+        config: ChatConfig,
+    ) -> Result<(Self, Events), ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let after = config.connect_deadline;
-        let unreachable = |source| ConnectError::Unreachable {
-            address: format!("{}:{}", ticket.chat_host, ticket.chat_port),
-            source,
-        };
-        let stream = timeout(after, TcpStream::connect((ticket.chat_host.as_str(), ticket.chat_port)))
+        let stream = timeout(after, opening)
             .await
             .map_err(|_| ConnectError::TimedOut { step: "connecting", after })?
-            .map_err(unreachable)?;
-        // Frames are gathered before they are written, so waiting for more would only delay them.
-        stream.set_nodelay(true).map_err(unreachable)?;
+            .map_err(|source| ConnectError::Unreachable { address: ticket.address(), source })?;
         Self::connect_over(stream, ticket, config).await
     }
 
@@ -81,6 +91,7 @@ impl Chat {
             email: login.email,
             friends: login.friend_list,
             applications: login.apply_list,
+            messenger: OnceLock::new(),
         };
         Ok((Self { shared: Arc::new(shared) }, events))
     }
@@ -147,7 +158,19 @@ impl Chat {
     /// [`RequestError`].
     pub async fn approve_friend(&self, uid: UserId, remark: &str) -> Result<NewFriend, RequestError> {
         let request = ApproveFriendRequest { from: Some(self.uid()), applicant: uid, remark: remark.into() };
-        Ok(self.call(&request, None).await?.into())
+        let approval = self.messenger().map(|messenger| messenger.approve(self.clone()));
+        let answer = self.call(&request, None).await.map(NewFriend::from);
+        match (answer, approval) {
+            (Ok(mut friend), Some(approval)) => {
+                approval.granted(&mut friend);
+                Ok(friend)
+            }
+            (Err(RequestError::Refused(code)), Some(approval)) => {
+                approval.refused();
+                Err(RequestError::Refused(code))
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// Sends one text to a friend, under a new client message id. Returns when the server has stored it.
@@ -186,6 +209,12 @@ impl Chat {
         let response = self.call(&request, Some(first.client_id.clone())).await?;
         let thread_id = response.thread_id.ok_or_else(|| PayloadError::new("thread_id is missing"))?;
         let stored = response.chat_datas.unwrap_or_default();
+        if let Some(messenger) = self.messenger() {
+            for text in &stored {
+                let fingerprint = Fingerprint::of(text.message_id, self.uid(), &text.content);
+                messenger.acknowledged(thread_id, text.seq, fingerprint);
+            }
+        }
         texts.iter().map(|text| text.find_in(&stored, thread_id)).collect()
     }
 
@@ -203,19 +232,35 @@ impl Chat {
         self.shared.profile.uid
     }
 
+    /// Tells a messenger what calls on this session are told.
+    pub(crate) fn watch(&self, messenger: &Arc<messenger::Shared>) {
+        let _ = self.shared.messenger.set(Arc::downgrade(messenger));
+    }
+
+    fn messenger(&self) -> Option<Arc<messenger::Shared>> {
+        self.shared.messenger.get()?.upgrade()
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.shared.link
+    }
+
+    /// Ends the session without waiting for anything.
+    pub(crate) fn abort(&self) {
+        self.shared.link.abort.cancel();
+    }
+
     /// Sends `request` and waits for its answer.
-    async fn call<R: Request>(&self, request: &R, client_id: Option<String>) -> Result<R::Response, RequestError> {
+    pub(crate) async fn call<R: Request>(
+        &self,
+        request: &R,
+        client_id: Option<String>,
+    ) -> Result<R::Response, RequestError> {
         #[derive(Deserialize)]
         struct ReplyStatus {
             error: ErrorCode,
         }
-        let body = request.to_body()?;
-        let (len, max) = (body.len(), self.shared.config.max_request_body.min(uschat_wire::MAX_BODY_LEN));
-        if len > max {
-            return Err(RequestError::BodyTooLong { len, max });
-        }
-        let mut frame = BytesMut::new();
-        uschat_wire::encode(R::ID.0, &body, &mut frame).map_err(|_| RequestError::BodyTooLong { len, max })?;
+        let frame = encode(request, &self.shared.config)?;
         let (answer, answered) = oneshot::channel();
         let command = Command { frame, response: R::Response::ID, waiting: Waiting { client_id, answer } };
         let exchange = async {
@@ -234,6 +279,26 @@ impl Chat {
         // Without a reason the session is closing, and the task still waits for earlier calls.
         RequestError::Disconnected(reason.unwrap_or(DisconnectReason::Closed))
     }
+}
+
+/// A connection to the chat server of `ticket`.
+pub(crate) async fn open_tcp(ticket: &Ticket) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((ticket.chat_host.as_str(), ticket.chat_port)).await?;
+    // Frames are gathered before they are written, so waiting for more would only delay them.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Header and body of `request`, unless they are too long.
+pub(crate) fn encode<R: Request>(request: &R, config: &ChatConfig) -> Result<Bytes, RequestError> {
+    let body = request.to_body()?;
+    let (len, max) = (body.len(), config.max_request_body.min(uschat_wire::MAX_BODY_LEN));
+    if len > max {
+        return Err(RequestError::BodyTooLong { len, max });
+    }
+    let mut frame = BytesMut::new();
+    uschat_wire::encode(R::ID.0, &body, &mut frame).map_err(|_| RequestError::BodyTooLong { len, max })?;
+    Ok(frame.freeze())
 }
 
 /// Somebody who has just become a friend.

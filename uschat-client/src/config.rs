@@ -40,6 +40,8 @@ pub struct ChatConfig {
     /// The longest request body in bytes. Longer ones are refused here, because a server cuts the connection of a client
     /// that sends them. Default 32,767, what our servers accept; the original C++ servers accept 2048 (PROTOCOL.md).
     pub max_request_body: usize,
+    /// Whether the session says by 3003 where it goes on.
+    pub(crate) sync: bool,
 }
 
 impl Default for ChatConfig {
@@ -55,11 +57,16 @@ impl Default for ChatConfig {
             max_in_flight: 1024,
             event_capacity: 256,
             max_request_body: uschat_wire::Limits::default().max_body_len(),
+            sync: false,
         }
     }
 }
 
 /// What the login declares: several frames in one segment are fine, and one of the two text arrays is enough.
-pub(crate) fn declared_features() -> Vec<String> {
-    [chat::features::COALESCED, chat::features::CHAT_DATAS].map(String::from).to_vec()
+pub(crate) fn declared_features(config: &ChatConfig) -> Vec<String> {
+    let mut features = vec![chat::features::COALESCED.into(), chat::features::CHAT_DATAS.into()];
+    if config.sync {
+        features.push(chat::features::SYNC.into());
+    }
+    features
 }

@@ -130,6 +130,18 @@ pub enum DisconnectReason {
         /// What is wrong with it.
         source: Arc<PayloadError>,
     },
+    /// A [`Messenger`](crate::Messenger) ended the session, because a text had not come within
+    /// [`MessengerConfig::gap_deadline`](crate::MessengerConfig::gap_deadline) when later ones had. It comes in the next one.
+    #[error("a text before others did not come in time")]
+    TextMissing,
+    /// A [`Messenger`](crate::Messenger) ended the session, because texts were not acknowledged within
+    /// [`ChatConfig::request_deadline`](crate::ChatConfig::request_deadline). They are sent again.
+    #[error("the server did not acknowledge a text in time")]
+    AnswerMissing,
+    /// A [`Messenger`](crate::Messenger) ended the session, because the server refused a text for a reason that may pass.
+    /// It is sent again, and what was sent after it.
+    #[error("the server refused a text for now, with code {0}")]
+    Refused(ErrorCode),
     /// The connection failed.
     #[error("the connection failed: {0}")]
     Io(#[source] Arc<io::Error>),

@@ -34,6 +34,10 @@ pub enum Event {
     Text {
         /// Who sent it.
         from: UserId,
+        /// To whom.
+        to: UserId,
+        /// The sender's id for it, if they gave one.
+        client_id: Option<String>,
         /// Its global key.
         message_id: MessageKey,
         /// Its number within the conversation, from 1 without gaps; 0 from servers that do not number texts.
@@ -115,6 +119,8 @@ pub(crate) fn events_of(frame: &Frame) -> Result<Vec<Event>, PayloadError> {
             };
             let event = |text: uschat_proto::chat::ChatData| Event::Text {
                 from: notice.from,
+                to: notice.to,
+                client_id: Some(text.unique_id).filter(|id| !id.is_empty()),
                 message_id: text.message_id,
                 seq: text.seq,
                 thread_id,

@@ -1,22 +1,27 @@
-//! The UsChat SDK: accounts over the HTTP gate, chat over TCP, typed events.
+//! The UsChat SDK: accounts over the HTTP gate, chat over TCP, and a messenger that gets every text through.
 //!
 //! ```no_run
-//! use uschat_client::{Chat, ChatConfig, Event, Gate};
+//! use uschat_client::{Cursors, Gate, Incoming, Messenger, MessengerConfig};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let kept: Cursors = match std::fs::read("cursors.json") {
+//!     Ok(json) => serde_json::from_slice(&json)?,
+//!     Err(_) => Cursors::default(),
+//! };
 //! let gate = Gate::new("http://127.0.0.1:8080")?;
-//! let ticket = gate.log_in("ada@example.org", "secret1!").await?;
-//! let (chat, mut events) = Chat::connect(&ticket, ChatConfig::default()).await?;
+//! let config = MessengerConfig::default();
+//! let (messenger, mut inbox) = Messenger::start(gate, "ada@example.org", "secret1!", config, kept).await?;
 //!
-//! if let Some(grace) = chat.search("grace").await? {
-//!     let sent = chat.send_text(grace.uid, "hello").await?;
-//!     println!("stored as number {} of conversation {}", sent.seq, sent.thread_id);
-//! }
-//! while let Some(event) = events.next().await {
-//!     match event {
-//!         Event::Text { from, seq, content, .. } => println!("{from} #{seq}: {content}"),
-//!         Event::FriendApplied { applicant } => println!("{} wants to be a friend", applicant.name),
-//!         Event::Disconnected { reason } => println!("{reason}"),
+//! while let Some(incoming) = inbox.next().await {
+//!     match incoming {
+//!         Incoming::Text(text) => {
+//!             println!("{} #{}: {}", text.from, text.seq, text.content);
+//!             std::fs::write("cursors.json", serde_json::to_vec(&inbox.cursors())?)?;
+//!             let sent = messenger.send_text(text.from, "I read it").await?;
+//!             println!("stored as number {}", sent.seq);
+//!         }
+//!         Incoming::Disconnected { reason } => println!("{reason}; connecting again"),
+//!         Incoming::Ended { reason } => println!("{reason}"),
 //!         _ => {}
 //!     }
 //! }
@@ -26,19 +31,48 @@
 //!
 //! # What it promises
 //!
-//! * **Stored means stored.** [`Chat::send_text`] returns after the server has committed the text.
-//! * **Once.** A [`Text`] that is sent again, after a time-out or a reconnect, is stored once.
-//! * **Nothing is dropped in silence.** An application that does not read its [`Events`] makes the connection stop
-//!   reading; a notice that is not understood ends the session.
-//! * **Every wait ends.** Calls have deadlines, queues have bounds ([`ChatConfig`]), and when the connection ends, every
-//!   call in flight learns why ([`RequestError::Disconnected`]).
+//! * **Stored means stored.** A send is answered after the server has committed the text.
+//! * **Nothing sent is forgotten.** What was not acknowledged is sent again in the next session, in the same order and with
+//!   the same ids, so it is stored once ([`Messenger::submit`]). It ends with an acknowledgement or a [`SendError`].
+//! * **Nothing comes twice, nothing is left out.** Each number of a conversation reaches the application once, in order,
+//!   over reconnects, and over restarts of the program if it keeps its [`Cursors`]. Own texts count as seen when they are
+//!   acknowledged.
+//! * **It comes back.** When a session ends, it connects again, after a pause that grows and is left to chance in part, to
+//!   another server if this one does not serve. Not after a newer login of the same user.
+//! * **Nothing is dropped in silence.** An application that does not read its [`Inbox`] makes the connection stop reading; a
+//!   notice that is not understood ends the session.
+//! * **Every wait ends, every queue is bounded**: see [`MessengerConfig`] and [`ChatConfig`].
 //! * **Discreet.** Passwords, codes and tokens appear in no `Debug` output, error or log.
+//!
+//! # One session only
+//!
+//! [`Chat`] is the lower half: one login, one connection. It ends with it, and every call in flight learns why
+//! ([`RequestError::Disconnected`]). [`Messenger::chat`] gives that of the moment, for searches, friends and history.
+//!
+//! ```no_run
+//! use uschat_client::{Chat, ChatConfig, Event, Gate};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let ticket = Gate::new("http://127.0.0.1:8080")?.log_in("ada@example.org", "secret1!").await?;
+//! let (chat, mut events) = Chat::connect(&ticket, ChatConfig::default()).await?;
+//! if let Some(grace) = chat.search("grace").await? {
+//!     chat.send_text(grace.uid, "hello").await?;
+//! }
+//! while let Some(event) = events.next().await {
+//!     if let Event::Text { from, seq, content, .. } = event {
+//!         println!("{from} #{seq}: {content}");
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Limits
 //!
-//! * One session, one connection: when it ends, connect again. Texts that arrive around that moment may come twice; their
-//!   `seq` tells.
-//! * Plain HTTP and TCP. Over another transport, say TLS, [`Chat::connect_over`] takes the connection.
+//! * A [`Messenger`] needs a UsChat server: it speaks sync (3003 to 3006 in PROTOCOL.md).
+//! * Texts around the end of a plain [`Chat`] may come twice or not at all; their `seq` tells.
+//! * Plain HTTP and TCP. Over another transport, say TLS, [`Chat::connect_over`] takes the connection and
+//!   [`Messenger::start_over`] a [`Network`].
 //! * One request carries at most 64 texts of 16 KiB together.
 //! * Texts are read from `chat_datas`; first-season C++ servers do not send it (PROTOCOL.md), so sending and receiving
 //!   texts through them is not possible.
@@ -46,7 +80,7 @@
 //! # Place in the family
 //!
 //! `uschat-wire` gives the frames, `uschat-proto` the words; this crate adds sockets and time. It needs a tokio runtime
-//! and starts one task per session.
+//! and starts one task per session, and one per messenger.
 
 #![forbid(unsafe_code)]
 
@@ -56,6 +90,8 @@ mod connection;
 mod error;
 mod event;
 mod gate;
+mod history;
+mod messenger;
 mod text;
 mod ticket;
 
@@ -64,7 +100,14 @@ pub use config::ChatConfig;
 pub use error::{ConnectError, DisconnectReason, RequestError};
 pub use event::{Event, Events};
 pub use gate::{Gate, GateError, PasswordReset, Registration};
+pub use history::{Conversation, Page, StoredText};
+pub use messenger::{
+    Cursors, EndReason, Inbox, Incoming, IncomingText, Messenger, MessengerConfig, Network, Outgoing, SendError,
+    StartError,
+};
 pub use text::{Sent, Text};
 pub use ticket::Ticket;
-pub use uschat_proto::chat::{Application, Friend, GreetingText, MessageKey, Profile, ThreadId, UserId, limits};
+pub use uschat_proto::chat::{
+    Application, Cursor, Friend, GreetingText, MessageKey, Profile, ThreadId, UserId, limits,
+};
 pub use uschat_proto::{ErrorCode, MessageId, PayloadError};

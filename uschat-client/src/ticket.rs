@@ -27,6 +27,11 @@ impl Ticket {
     pub fn token(&self) -> &str {
         &self.token
     }
+
+    /// `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.chat_host, self.chat_port)
+    }
 }
 
 impl fmt::Debug for Ticket {

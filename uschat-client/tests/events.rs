@@ -32,10 +32,12 @@ async fn notices_become_events_and_unknown_messages_are_ignored() {
     let Some(Event::FriendApproved { friend }) = within(events.next()).await else { panic!("1015") };
     assert_eq!((friend.profile.uid, friend.thread_id), (UserId(7), None));
     for (number, expected) in [(3, "three"), (4, "four")] {
-        let Some(Event::Text { from, message_id, seq, thread_id, content, sent_at }) = within(events.next()).await
+        let Some(Event::Text { from, to, client_id, message_id, seq, thread_id, content, sent_at }) =
+            within(events.next()).await
         else {
             panic!("1019")
         };
+        assert_eq!((to, client_id.as_deref()), (ADA, Some(if number == 3 { "x" } else { "y" })));
         assert_eq!((from, message_id, seq, thread_id), (GRACE, MessageKey(100 + number), number, ThreadId(5)));
         assert_eq!((content.as_str(), sent_at.as_str()), (expected, "2026-11-20 10:00:00"));
     }

@@ -31,7 +31,9 @@ Events, first the word that `wait` takes:
   applied from 1002 grace: hi        answer with `approve 1002`
   approved by 1002 grace             now you can `say`
   replaced by a newer login
-  disconnected: REASON               `login` again
+  disconnected: REASON               it connects again by itself, unless replaced
+  connected again, to SERVER         texts that came meanwhile follow
+  set-back conversation 5 to #2      the server's database was set back
 
 Control characters in names and texts are printed as \\n or \\u{1b}, a backslash as \\\\.
 Passwords appear as you type them.";
@@ -57,7 +59,8 @@ pub(crate) enum Command {
 }
 
 /// The words that events start with.
-pub(crate) const EVENTS: [&str; 5] = ["text", "applied", "approved", "replaced", "disconnected"];
+pub(crate) const EVENTS: [&str; 7] =
+    ["text", "applied", "approved", "replaced", "disconnected", "connected", "set-back"];
 
 impl Command {
     /// Nothing for an empty line or a comment; the right usage for a line that is wrong.
@@ -98,7 +101,7 @@ impl Command {
                 .filter(|(_, text)| !text.is_empty())
                 .map(|(uid, text)| Self::Say { uid, text })
                 .ok_or("say UID TEXT..."),
-            "wait" => wait(rest).ok_or("wait text|applied|approved|replaced|disconnected [SECONDS]"),
+            "wait" => wait(rest).ok_or("wait text|applied|approved|replaced|disconnected|connected|set-back [SECONDS]"),
             "quit" => words(rest).map(|[]| Self::Quit).ok_or("quit"),
             _ => Err("help: there is no such command"),
         };

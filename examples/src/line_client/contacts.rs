@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uschat_client::{Chat, Profile, UserId};
 
+use super::incoming::{Line, applied, approved};
 use super::print::escape;
 
 /// Shared by the commands and the events.
@@ -31,6 +32,26 @@ impl Contacts {
         for application in chat.applications().iter().filter(|application| application.status == 0) {
             self.applied(&application.applicant);
         }
+    }
+
+    /// Takes over the lists of a later session; returns the lines for what they have new.
+    pub(crate) fn catch_up(&self, chat: &Chat) -> Vec<Line> {
+        let mut news = Vec::new();
+        for friend in chat.friends() {
+            let known = self.known().friends.contains_key(&friend.profile.uid);
+            self.befriend(&friend.profile, &friend.back);
+            if !known {
+                news.push(approved(&friend.profile, self));
+            }
+        }
+        for application in chat.applications().iter().filter(|application| application.status == 0) {
+            let known = self.known().applications.contains_key(&application.applicant.uid);
+            self.applied(&application.applicant);
+            if !known {
+                news.push(applied(&application.applicant, self));
+            }
+        }
+        news
     }
 
     pub(crate) fn met(&self, profile: &Profile) {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use uschat_client::{ConnectError, ErrorCode, GateError, RequestError};
+use uschat_client::{ConnectError, ErrorCode, GateError, RequestError, SendError, StartError};
 
 use super::print::escape;
 
@@ -24,6 +24,10 @@ impl Failure {
 
     pub(crate) fn not_logged_in() -> Self {
         Self::new(ErrorCode::NOT_LOGGED_IN, advice_for(ErrorCode::NOT_LOGGED_IN))
+    }
+
+    pub(crate) fn not_connected() -> Self {
+        Self::new("disconnected", "not connected: wait for `connected`, or `login` again")
     }
 
     fn refused(code: ErrorCode) -> Self {
@@ -82,6 +86,31 @@ impl From<RequestError> for Failure {
             RequestError::Refused(code) => Self::refused(code),
             RequestError::TimedOut { .. } => Self::caused("timeout", &error),
             RequestError::Disconnected(_) => {
+                let failure = Self::caused("disconnected", &error);
+                Self { advice: format!("it connects again, then repeat this: {}", failure.advice), ..failure }
+            }
+            error => Self::caused("request", &error),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Gate(error) => error.into(),
+            StartError::Connect(error) => error.into(),
+            error => Self::caused("connect", &error),
+        }
+    }
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Refused(code) => Self::refused(code),
+            SendError::Limit(error) => error.into(),
+            SendError::TimedOut { .. } => Self::caused("timeout", &error),
+            SendError::Ended(_) => {
                 let failure = Self::caused("disconnected", &error);
                 Self { advice: format!("`login` again: {}", failure.advice), ..failure }
             }

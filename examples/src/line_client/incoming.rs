@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use uschat_client::{DisconnectReason, Event, Events};
+use uschat_client::{EndReason, Inbox, Incoming, IncomingText, Messenger, Profile, UserId};
 
 use super::contacts::Contacts;
 use super::print::{Printer, escape};
@@ -34,63 +34,130 @@ impl Seen {
     }
 }
 
-/// Prints the events of one session until it ends.
-pub(crate) async fn print_events(mut events: Events, printer: Printer, contacts: Arc<Contacts>, seen: Arc<Seen>) {
-    while let Some(event) = events.next().await {
-        if let Some((word, line)) = describe(&event, &contacts) {
+/// Prints what comes in until the messenger ends.
+pub(crate) async fn print_incoming(
+    messenger: Messenger,
+    mut inbox: Inbox,
+    printer: Printer,
+    contacts: Arc<Contacts>,
+    seen: Arc<Seen>,
+) {
+    while let Some(incoming) = inbox.next().await {
+        let mut lines = describe(&incoming, messenger.uid(), &contacts);
+        if let (Incoming::Connected { reconnects: 1.., .. }, Some(chat)) = (&incoming, messenger.chat()) {
+            lines.extend(contacts.catch_up(&chat));
+        }
+        for (word, line) in lines {
             printer.event(&line);
             seen.add(word);
         }
     }
 }
 
-/// The line for an event, and its first word; nothing for what this program did itself.
-fn describe(event: &Event, contacts: &Contacts) -> Option<(&'static str, String)> {
-    Some(match event {
-        Event::Text { from, seq, content, .. } => {
-            ("text", format!("text from {} #{seq}: {}", contacts.name(*from), escape(content)))
+/// A line, and its first word.
+pub(crate) type Line = (&'static str, String);
+
+/// The lines for what came in; none for what this program did itself.
+fn describe(incoming: &Incoming, own: UserId, contacts: &Contacts) -> Vec<Line> {
+    match incoming {
+        // One's own texts of an earlier run were shown when they were typed.
+        Incoming::Text(text) if text.from == own => vec![],
+        Incoming::Text(IncomingText { from, seq, content, .. }) => {
+            vec![("text", format!("text from {} #{seq}: {}", contacts.name(*from), escape(content)))]
         }
-        Event::FriendApplied { applicant } => {
+        Incoming::FriendApplied { applicant } => {
             contacts.applied(applicant);
-            ("applied", format!("applied from {}: {}", contacts.name(applicant.uid), escape(&applicant.desc)))
+            vec![applied(applicant, contacts)]
         }
-        Event::FriendApproved { friend } => {
+        Incoming::FriendApproved { friend } => {
             contacts.befriend(&friend.profile, "");
-            ("approved", format!("approved by {}", contacts.name(friend.profile.uid)))
+            vec![approved(&friend.profile, contacts)]
         }
-        Event::Replaced => ("replaced", "replaced by a newer login".into()),
-        Event::Disconnected { reason: DisconnectReason::Closed } => return None,
-        Event::Disconnected { reason } => ("disconnected", format!("disconnected: {}", escape(&reason.to_string()))),
-        _ => return None,
-    })
+        Incoming::Connected { server, reconnects: 1.. } => {
+            vec![("connected", format!("connected again, to {}", escape(server)))]
+        }
+        Incoming::Disconnected { reason } => {
+            vec![("disconnected", format!("disconnected: {}", escape(&reason.to_string())))]
+        }
+        Incoming::ConversationReplaced { thread_id, cursor } => {
+            vec![("set-back", format!("set-back conversation {thread_id} to #{}", cursor.seq))]
+        }
+        Incoming::Ended { reason: EndReason::Closed } => vec![],
+        Incoming::Ended { reason } => {
+            let mut lines = vec![("disconnected", format!("disconnected: {reason}"))];
+            if *reason == EndReason::Replaced {
+                lines.insert(0, ("replaced", "replaced by a newer login".into()));
+            }
+            lines
+        }
+        _ => vec![],
+    }
+}
+
+pub(super) fn applied(applicant: &Profile, contacts: &Contacts) -> Line {
+    ("applied", format!("applied from {}: {}", contacts.name(applicant.uid), escape(&applicant.desc)))
+}
+
+pub(super) fn approved(friend: &Profile, contacts: &Contacts) -> Line {
+    ("approved", format!("approved by {}", contacts.name(friend.uid)))
 }
 
 #[cfg(test)]
 mod tests {
-    use uschat_client::{MessageKey, Profile, ThreadId, UserId};
+    use uschat_client::{DisconnectReason, MessageKey, ThreadId};
 
     use super::*;
+
+    const OWN: UserId = UserId(1001);
+
+    fn text(from: UserId) -> Incoming {
+        Incoming::Text(IncomingText {
+            from,
+            to: UserId(2003 - from.0),
+            thread_id: ThreadId(5),
+            message_id: MessageKey(17),
+            seq: 3,
+            client_id: None,
+            content: "hello\nthere".into(),
+            sent_at: String::new(),
+        })
+    }
+
+    fn lines(incoming: &Incoming, contacts: &Contacts) -> Vec<String> {
+        let lines = describe(incoming, OWN, contacts);
+        assert!(lines.iter().all(|(word, line)| line.split([' ', ':']).next() == Some(word)), "{lines:?}");
+        lines.into_iter().map(|(_, line)| line).collect()
+    }
 
     #[test]
     fn lines_start_with_their_word_and_hold_no_line_break() {
         let contacts = Contacts::default();
-        let text = Event::Text {
-            from: UserId(1002),
-            message_id: MessageKey(17),
-            seq: 3,
-            thread_id: ThreadId(5),
-            content: "hello\nthere".into(),
-            sent_at: String::new(),
-        };
-        assert_eq!(describe(&text, &contacts).unwrap().1, r"text from 1002 ? #3: hello\nthere");
-
+        let theirs = text(UserId(1002));
+        assert_eq!(lines(&theirs, &contacts), [r"text from 1002 ? #3: hello\nthere"]);
         let applicant =
             Profile { uid: UserId(1002), name: "grace".into(), desc: "hi\u{7}".into(), ..Profile::default() };
-        let applied = describe(&Event::FriendApplied { applicant }, &contacts).unwrap();
-        assert_eq!(applied, ("applied", r"applied from 1002 grace: hi\u{7}".into()));
-        assert_eq!(describe(&text, &contacts).unwrap(), ("text", r"text from 1002 grace #3: hello\nthere".into()));
-        let own = Event::Disconnected { reason: DisconnectReason::Closed };
-        assert!(describe(&own, &contacts).is_none());
+        assert_eq!(lines(&Incoming::FriendApplied { applicant }, &contacts), [r"applied from 1002 grace: hi\u{7}"]);
+        assert_eq!(lines(&theirs, &contacts), [r"text from 1002 grace #3: hello\nthere"]);
+    }
+
+    #[test]
+    fn ends_are_told_and_what_this_program_did_is_not() {
+        let contacts = Contacts::default();
+        for silent in [
+            text(OWN),
+            Incoming::Connected { server: "h:1".into(), reconnects: 0 },
+            Incoming::Ended { reason: EndReason::Closed },
+        ] {
+            assert!(lines(&silent, &contacts).is_empty(), "{silent:?}");
+        }
+        let replaced = Incoming::Ended { reason: EndReason::Replaced };
+        let [first, second] = &lines(&replaced, &contacts)[..] else { panic!("two lines") };
+        assert_eq!(first, "replaced by a newer login");
+        assert!(second.starts_with("disconnected: "));
+        let lost = Incoming::Disconnected { reason: DisconnectReason::ClosedByServer };
+        assert_eq!(lines(&lost, &contacts), ["disconnected: closed by the server"]);
+        let back = Incoming::Connected { server: "h:1".into(), reconnects: 2 };
+        assert_eq!(lines(&back, &contacts), ["connected again, to h:1"]);
     }
 
     #[tokio::test]

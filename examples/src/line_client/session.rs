@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::task::JoinHandle;
-use uschat_client::{Chat, ChatConfig, Gate, PasswordReset, Profile, Registration};
+use uschat_client::{Chat, Cursors, Gate, Messenger, MessengerConfig, PasswordReset, Profile, Registration};
 
 use super::command::{Command, HELP};
 use super::contacts::Contacts;
 use super::failure::Failure;
-use super::incoming::{Seen, print_events};
+use super::incoming::{Seen, print_incoming};
 use super::print::{Printer, escape};
 
 /// The picture of everybody who registers here; the Qt clients have it built in.
 const ICON: &str = ":/res/head_1.jpg";
 const OUTBOX_DEADLINE: Duration = Duration::from_secs(10);
+/// Somebody waits for it; a server that restarts is back in less.
+const SAY_DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Client {
     gate: Gate,
@@ -23,7 +25,7 @@ pub(crate) struct Client {
     printer: Printer,
     contacts: Arc<Contacts>,
     seen: Arc<Seen>,
-    session: Option<(Chat, JoinHandle<()>)>,
+    session: Option<(Messenger, JoinHandle<()>)>,
 }
 
 impl Client {
@@ -74,15 +76,15 @@ impl Client {
                 self.say_line(&format!("ok approve {}", self.contacts.name(uid)));
             }
             Command::Friends => {
-                self.chat()?;
+                self.messenger()?;
                 self.list("friend", &self.contacts.friends());
             }
             Command::Applications => {
-                self.chat()?;
+                self.messenger()?;
                 self.list("application", &self.contacts.applications());
             }
             Command::Say { uid, text } => {
-                let sent = self.chat()?.send_text(uid, &text).await?;
+                let sent = self.messenger()?.send_text(uid, &text).await?;
                 let (number, key, thread) = (sent.seq, sent.message_id, sent.thread_id);
                 self.say_line(&format!("ok say {uid} #{number} (message {key}, conversation {thread})"));
             }
@@ -99,31 +101,41 @@ impl Client {
 
     /// Ends the session, if there is one, after its answers and events were printed.
     pub(crate) async fn log_out(&mut self) {
-        if let Some((chat, printing)) = self.session.take() {
-            chat.close().await;
+        if let Some((messenger, printing)) = self.session.take() {
+            messenger.close().await;
             // It ends with the session; an error would be its panic, which has been reported.
             let _ = printing.await;
         }
     }
 
     async fn log_in(&mut self, email: &str, password: &str) -> Result<(), Failure> {
-        let ticket = self.gate.log_in(email, password).await?;
-        self.log_out().await;
-        let mut config = ChatConfig::default();
-        config.client = concat!("uschat-line-client/", env!("CARGO_PKG_VERSION")).into();
-        let (chat, events) = Chat::connect(&ticket, config).await?;
-        self.contacts.reset(&chat);
+        if self.session.is_some() {
+            // Who is refused keeps the session there is; who is not shall not replace it.
+            self.gate.log_in(email, password).await?;
+            self.log_out().await;
+        }
+        let mut config = MessengerConfig::default();
+        config.chat.client = concat!("uschat-line-client/", env!("CARGO_PKG_VERSION")).into();
+        config.send_deadline = Some(SAY_DEADLINE);
+        // It keeps nothing, so it is shown what was not delivered to anybody yet.
+        let start = Messenger::start(self.gate.clone(), email, password, config, Cursors::default());
+        let (messenger, inbox) = start.await?;
+        match messenger.chat() {
+            Some(chat) => self.contacts.reset(&chat),
+            None => return Err(Failure::not_connected()),
+        }
         let (friends, applications) = (self.contacts.friends().len(), self.contacts.applications().len());
-        let me = self.met(chat.profile());
+        let me = self.met(&messenger.profile());
         self.say_line(&format!("ok login {me} (friends {friends}, applications {applications})"));
         // After the answer, so that the events of a session follow its login.
-        let printing = tokio::spawn(print_events(
-            events,
+        let printing = tokio::spawn(print_incoming(
+            messenger.clone(),
+            inbox,
             self.printer.clone(),
             Arc::clone(&self.contacts),
             Arc::clone(&self.seen),
         ));
-        self.session = Some((chat, printing));
+        self.session = Some((messenger, printing));
         Ok(())
     }
 
@@ -168,8 +180,12 @@ impl Client {
         self.say_line(&format!("ok {entry}s {}", entries.len()));
     }
 
-    fn chat(&self) -> Result<&Chat, Failure> {
-        self.session.as_ref().map(|(chat, _)| chat).ok_or_else(Failure::not_logged_in)
+    fn messenger(&self) -> Result<&Messenger, Failure> {
+        self.session.as_ref().map(|(messenger, _)| messenger).ok_or_else(Failure::not_logged_in)
+    }
+
+    fn chat(&self) -> Result<Chat, Failure> {
+        self.messenger()?.chat().ok_or_else(Failure::not_connected)
     }
 
     /// Remembers the name, and shows it.

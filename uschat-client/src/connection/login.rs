@@ -80,7 +80,7 @@ async fn send_request<S: AsyncWrite + Unpin>(
         uid: ticket.uid,
         token: ticket.token().into(),
         client: Some(config.client.clone()),
-        features: declared_features(),
+        features: declared_features(config),
     };
     let mut out = BytesMut::new();
     uschat_wire::encode_with(ChatLoginRequest::ID.0, &mut out, |body| request.encode(body))

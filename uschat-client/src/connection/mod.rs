@@ -11,7 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{oneshot, watch};
@@ -40,7 +40,7 @@ const MAX_UNANSWERED_HEARTBEATS: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Command {
     /// Header and body, ready to be written.
-    pub(crate) frame: BytesMut,
+    pub(crate) frame: Bytes,
     pub(crate) response: MessageId,
     pub(crate) waiting: Waiting,
 }
@@ -51,6 +51,8 @@ pub(crate) struct Link {
     pub(crate) commands: mpsc::Sender<Command>,
     /// Asks the task to finish what is in flight and to close.
     pub(crate) closing: CancellationToken,
+    /// Asks it to close at once.
+    pub(crate) abort: CancellationToken,
     /// Why the session ended, once it has.
     pub(crate) ended: watch::Receiver<Option<DisconnectReason>>,
 }
@@ -73,7 +75,7 @@ where
     let (event_sender, live_events) = mpsc::channel(config.event_capacity.max(1));
     let (ending_sender, ending) = oneshot::channel();
     let (ended_sender, ended) = watch::channel(None);
-    let closing = CancellationToken::new();
+    let (closing, abort) = (CancellationToken::new(), CancellationToken::new());
     let (reader, writer) = tokio::io::split(stream);
     let connection = Connection {
         uid: ticket.uid,
@@ -90,10 +92,11 @@ where
         undelivered: VecDeque::new(),
         unanswered_heartbeats: 0,
         closing: closing.clone(),
+        abort: abort.clone(),
         close_at: None,
     };
     tokio::spawn(connection.run(ended_sender, ending_sender));
-    Ok((response, Link { commands: command_sender, closing, ended }, Events::new(live_events, ending)))
+    Ok((response, Link { commands: command_sender, closing, abort, ended }, Events::new(live_events, ending)))
 }
 
 struct Connection<S> {
@@ -114,6 +117,7 @@ struct Connection<S> {
     undelivered: VecDeque<Event>,
     unanswered_heartbeats: u32,
     closing: CancellationToken,
+    abort: CancellationToken,
     /// When to give up on what is in flight; set once the session is closing.
     close_at: Option<Instant>,
 }
@@ -164,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 }
                 _ = heartbeat.tick() => self.beat()?,
                 () = self.closing.cancelled(), if self.close_at.is_none() => self.start_closing(),
+                () = self.abort.cancelled() => return Ok(()),
                 () = sleep_until(close_at), if self.close_at.is_some() => return Ok(()),
             }
         }

@@ -2,6 +2,8 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod network;
+
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -118,9 +120,14 @@ impl<S: AsyncReadExt + AsyncWriteExt + Unpin> FakeServer<S> {
     }
 
     pub(crate) async fn send_raw(&mut self, id: u16, body: &[u8]) {
+        assert!(self.try_send(id, body).await, "the client closed");
+    }
+
+    /// False if the client has closed.
+    pub(crate) async fn try_send(&mut self, id: u16, body: &[u8]) -> bool {
         let mut out = BytesMut::new();
         uschat_wire::encode(id, body, &mut out).unwrap();
-        self.stream.write_all(&out).await.unwrap();
+        self.stream.write_all(&out).await.is_ok()
     }
 
     pub(crate) async fn accept_login(&mut self) {

@@ -1,11 +1,12 @@
 //! The later login has the user: on this server, on another, and after a lease was lost.
 #![cfg(feature = "chat")]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod chat_support;
 
 use std::time::Duration;
 
-use chat_support::{TOKEN, World};
+use chat_support::{TOKEN, World, text};
 use serde_json::json;
 use uschat_server::{
     chat::ChatConfig,
@@ -91,4 +92,90 @@ async fn of_many_logins_at_once_on_two_servers_one_stays() {
     for server in servers {
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_session_on_another_server_goes_on_behind_what_the_first_one_had_confirmed() {
+    let world = World::new();
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let thread = world.friends(ada, ben).await;
+    let config = |name: &str| ChatConfig { heartbeat: Duration::from_millis(50), ..ChatConfig::new(name, "127.0.0.1") };
+    let one = world.server_with(world.stores(), config("one")).await;
+    let two = world.server_with(world.stores(), config("two")).await;
+    let mut ada_client = one.log_in(ada).await;
+    let mut first = one.log_in(ben).await;
+    let sending = async {
+        for number in 0..300 {
+            ada_client.send(1017, &text(ben, "hello", &format!("{{{number}}}"))).await;
+            assert_eq!(ada_client.expect(1018).await["error"], 0);
+            if number % 3 == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    let reading = async {
+        let told_there = first.told(thread, 50).await;
+        world.until_delivered(ben, thread, 20).await;
+        let mut second = two.log_in(ben).await;
+        let mut told_here = second.told(thread, 1).await;
+        while told_here.last() != Some(&301) {
+            told_here.extend(second.told(thread, 1).await);
+        }
+        (told_there, told_here)
+    };
+    let ((), (told_there, told_here)) = tokio::join!(sending, reading);
+    let mut told_there = told_there;
+    while let Some((1019, body)) = first.receive().await {
+        told_there.extend(body["chat_datas"].as_array().unwrap().iter().map(|text| text["seq"].as_i64().unwrap()));
+    }
+    drop(first);
+    // Each in order, some perhaps by both, and none by neither.
+    assert!(told_there.iter().copied().eq(2..2 + told_there.len() as i64), "{told_there:?}");
+    assert!(told_here.iter().copied().eq(told_here[0]..=301), "{told_here:?}");
+    assert!(told_here[0] > 20 && told_here[0] <= told_there.len() as i64 + 2, "{}", told_here[0]);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_session_has_got_is_written_before_its_server_ends() {
+    let world = World::new();
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let thread = world.friends(ada, ben).await;
+    world.said(ada, ben, "hello").await;
+    let config = ChatConfig { heartbeat: Duration::from_secs(60), ..ChatConfig::new("ours", "127.0.0.1") };
+    let server = world.server_with(world.stores(), config.clone()).await;
+    let mut client = server.log_in(ben).await;
+    assert_eq!(client.told(thread, 1).await, [2]);
+    server.stop().await;
+    assert_eq!(world.delivered(ben, thread).await, 2);
+
+    // But not what a session says that is not its user's last.
+    world.said(ada, ben, "again").await;
+    let server = world.server_with(world.stores(), config).await;
+    let mut client = server.log_in(ben).await;
+    assert_eq!(client.told(thread, 1).await, [3]);
+    world.store.next_fence(ben).await.unwrap();
+    server.stop().await;
+    assert_eq!(world.delivered(ben, thread).await, 2);
+}
+
+#[tokio::test]
+async fn a_login_on_the_same_server_goes_on_where_the_last_one_was() {
+    let world = World::new();
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let thread = world.friends(ada, ben).await;
+    world.said(ada, ben, "hello").await;
+    let config = ChatConfig { heartbeat: Duration::from_secs(60), ..ChatConfig::new("ours", "127.0.0.1") };
+    let server = world.server_with(world.stores(), config).await;
+    let mut first = server.log_in(ben).await;
+    assert_eq!(first.told(thread, 1).await, [2]);
+    // Longer than it takes to see that the client's system has acknowledged it.
+    first.hears_nothing().await;
+    let mut second = server.log_in(ben).await;
+    world.said(ada, ben, "again").await;
+    assert_eq!(second.told(thread, 1).await, [3]);
+    assert_eq!(first.expect(1021).await["uid"], ben.0);
+    drop(first);
+    server.stop().await;
 }

@@ -1,35 +1,69 @@
-//! A store that fails is a retryable refusal: never a false success, and the session goes on.
+//! A store that fails is a retryable refusal, never a false success. What was said behind a text that failed is refused too
+//! and the session ends, so that nothing is stored without what was said before it.
 #![cfg(feature = "chat")]
+#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod chat_support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use chat_support::{TOKEN, World, text};
+use chat_support::{Client, Running, TOKEN, World, text};
 use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 use uschat_server::{
     chat::{ChatConfig, ChatStores},
     store::{
         Applied, Approval, ApproveError, Contact, Contacts, Conversations, NewTexts, OpenThreadError,
-        PendingApplication, Place, PrivateThread, Progress, Receipt, Standing, StoreError, StoredText, SubmitError,
-        ThreadHead, memory::MemoryStore,
+        PendingApplication, Place, PrivateThread, Progress, Receipt, Standing, StoreError, StoredText, StoredTexts,
+        SubmitError, ThreadHead, memory::MemoryStore,
     },
 };
 
 struct Failing {
     inner: Arc<MemoryStore>,
-    failing: AtomicBool,
+    mode: Mutex<Mode>,
 }
 
+#[derive(Clone)]
+enum Mode {
+    Works,
+    Fails,
+    /// It has no texts to tell, and works otherwise.
+    Unreadable,
+    /// There is no place in front of it.
+    Full,
+    /// The test says what becomes of a text.
+    Asks(mpsc::UnboundedSender<Outcome>),
+}
+
+type Outcome = oneshot::Sender<Result<StoredTexts, SubmitError>>;
+
 impl Failing {
-    fn check(&self) -> Result<(), StoreError> {
-        if self.failing.load(Ordering::SeqCst) { Err(StoreError::unavailable("switched off")) } else { Ok(()) }
+    fn new(inner: Arc<MemoryStore>) -> Arc<Self> {
+        Arc::new(Self { inner, mode: Mutex::new(Mode::Works) })
     }
+
+    fn mode(&self) -> Mode {
+        self.mode.lock().unwrap().clone()
+    }
+
+    fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if let Mode::Fails = self.mode() { Err(switched_off()) } else { Ok(()) }
+    }
+}
+
+fn switched_off() -> StoreError {
+    StoreError::unavailable("switched off")
 }
 
 #[async_trait]
@@ -67,14 +101,22 @@ impl Conversations for Failing {
     }
 
     async fn place(&self) -> Place {
-        match self.check() {
-            Ok(()) => self.inner.place().await,
-            Err(error) => Place::new(|_| Receipt::ready(Err(SubmitError::Store(error)))),
+        match self.mode() {
+            Mode::Works | Mode::Unreadable => self.inner.place().await,
+            Mode::Fails => Place::new(|_| Receipt::ready(Err(switched_off().into()))),
+            Mode::Full => pending().await,
+            Mode::Asks(asked) => Place::new(move |_| {
+                let (outcome, receipt) = oneshot::channel();
+                asked.send(outcome).unwrap();
+                Receipt::waiting(receipt)
+            }),
         }
     }
 
     async fn texts_after(&self, thread: ThreadId, after: i64, limit: usize) -> Result<Vec<StoredText>, StoreError> {
-        self.check()?;
+        if let Mode::Fails | Mode::Unreadable = self.mode() {
+            return Err(switched_off());
+        }
         self.inner.texts_after(thread, after, limit).await
     }
 
@@ -137,20 +179,39 @@ impl Contacts for Failing {
     }
 }
 
+struct Friends {
+    world: World,
+    store: Arc<Failing>,
+    server: Running,
+    ada: UserId,
+    ben: UserId,
+    thread: ThreadId,
+}
+
+async fn friends() -> Friends {
+    let world = World::new();
+    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+    let thread = world.friends(ada, ben).await;
+    let store = Failing::new(world.store.clone());
+    let stores = ChatStores { contacts: store.clone(), conversations: store.clone(), ..world.stores() };
+    let config = ChatConfig { heartbeat: Duration::from_millis(50), ..ChatConfig::new("ours", "127.0.0.1") };
+    let server = world.server_with(stores, config).await;
+    Friends { world, store, server, ada, ben, thread }
+}
+
+/// The next frame refuses a text with this id.
+async fn refused(client: &mut Client, code: i32, client_id: &str) {
+    let refused = client.expect(1018).await;
+    assert_eq!((&refused["error"], &refused["text_array"][0]["msgid"]), (&json!(code), &json!(client_id)));
+}
+
 #[tokio::test]
 async fn requests_are_refused_while_the_store_fails_and_succeed_afterwards() {
-    let world = World::new();
-    let (ada, ben, eve) = (world.user("ada").await, world.user("ben").await, world.user("eve").await);
-    world.friends(ada, ben).await;
-    let failing = Arc::new(Failing { inner: world.store.clone(), failing: AtomicBool::new(false) });
-    let stores = ChatStores { contacts: failing.clone(), conversations: failing.clone(), ..world.stores() };
-    let server = world.server_with(stores, ChatConfig::new("ours", "127.0.0.1")).await;
+    let Friends { world, store, server, ada, .. } = friends().await;
+    let eve = world.user("eve").await;
     let mut client = server.log_in(ada).await;
 
-    failing.failing.store(true, Ordering::SeqCst);
-    client.send(1017, &text(ben, "hello", "{1}")).await;
-    let refused = client.expect(1018).await;
-    assert_eq!((&refused["error"], &refused["text_array"][0]["msgid"]), (&json!(3101), &json!("{1}")));
+    store.set(Mode::Fails);
     client.send(1009, &json!({"touid": eve, "applyname": "", "bakname": ""})).await;
     assert_eq!(client.expect(1010).await["error"], 3101);
     client.send(1013, &json!({"touid": eve, "back": ""})).await;
@@ -163,9 +224,100 @@ async fn requests_are_refused_while_the_store_fails_and_succeed_afterwards() {
     assert_eq!(login.expect(1006).await, json!({"error": 3101}));
     assert_eq!(login.receive().await, None);
 
-    failing.failing.store(false, Ordering::SeqCst);
-    client.send(1017, &text(ben, "hello", "{1}")).await;
-    assert_eq!(client.expect(1018).await["chat_datas"][0]["seq"], 2);
+    store.set(Mode::Works);
+    client.send(1009, &json!({"touid": eve, "applyname": "", "bakname": ""})).await;
+    assert_eq!(client.expect(1010).await["error"], 0);
     drop(server.log_in(eve).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn texts_that_failed_are_sent_again_in_a_new_session() {
+    let Friends { store, server, ada, ben, .. } = friends().await;
+    let mut client = server.log_in(ada).await;
+    store.set(Mode::Fails);
+    client.send(1017, &text(ben, "one", "{1}")).await;
+    refused(&mut client, 3101, "{1}").await;
+    assert_eq!(client.receive().await, None);
+
+    store.set(Mode::Works);
+    let mut client = server.log_in(ada).await;
+    for (seq, content, id) in [(2, "one", "{1}"), (3, "two", "{2}")] {
+        client.send(1017, &text(ben, content, id)).await;
+        assert_eq!(client.expect(1018).await["chat_datas"][0]["seq"], seq);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_said_behind_a_text_that_failed_is_refused_in_order_and_the_session_ends() {
+    let Friends { store, server, ada, ben, .. } = friends().await;
+    let mut client = server.log_in(ada).await;
+    let (asked, mut outcomes) = mpsc::unbounded_channel();
+    store.set(Mode::Asks(asked));
+    client.send(1017, &text(ben, "one", "{1}")).await;
+    client.send(1017, &text(ben, "two", "{2}")).await;
+    client.is_alive().await;
+
+    let (first, second) = (outcomes.recv().await.unwrap(), outcomes.recv().await.unwrap());
+    second.send(Err(SubmitError::Behind)).unwrap();
+    first.send(Err(switched_off().into())).unwrap();
+    refused(&mut client, 3101, "{1}").await;
+    refused(&mut client, 3101, "{2}").await;
+    assert_eq!(client.receive().await, None);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_refused_for_good_costs_nothing_else() {
+    let Friends { store, server, ada, ben, .. } = friends().await;
+    let mut client = server.log_in(ada).await;
+    let (asked, mut outcomes) = mpsc::unbounded_channel();
+    store.set(Mode::Asks(asked));
+    client.send(1017, &text(ben, "one", "{1}")).await;
+    outcomes.recv().await.unwrap().send(Err(SubmitError::ClientIdReused)).unwrap();
+    refused(&mut client, 3006, "{1}").await;
+    store.set(Mode::Works);
+    client.send(1017, &text(ben, "two", "{2}")).await;
+    assert_eq!(client.expect(1018).await["error"], 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_text_waits_for_a_place_until_the_send_deadline() {
+    let Friends { store, server, ada, ben, .. } = friends().await;
+    let mut client = server.log_in(ada).await;
+    store.set(Mode::Full);
+    client.send(1017, &text(ben, "one", "{1}")).await;
+    client.send(1017, &text(ben, "two", "{2}")).await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    refused(&mut client, 3103, "{1}").await;
+    assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(client.receive().await, None);
+    tokio::time::resume();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_users_are_to_be_told_and_have_got_waits_for_the_store() {
+    let Friends { world, store, server, ada, ben, thread } = friends().await;
+    let mut client = server.log_in(ben).await;
+    world.said(ada, ben, "before").await;
+    assert_eq!(client.told(thread, 1).await, [2]);
+    world.until_delivered(ben, thread, 2).await;
+
+    // Heads say that there are texts, and these cannot be read.
+    store.set(Mode::Unreadable);
+    for _ in 0..3 {
+        world.said(ada, ben, "meanwhile").await;
+    }
+    client.hears_nothing().await;
+    store.set(Mode::Works);
+    assert_eq!(client.told(thread, 3).await, [3, 4, 5]);
+    store.set(Mode::Fails);
+    client.is_alive().await;
+    store.set(Mode::Works);
+    world.until_delivered(ben, thread, 5).await;
     server.stop().await;
 }

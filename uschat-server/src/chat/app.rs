@@ -9,7 +9,7 @@ use uschat_proto::{
 };
 use uschat_wire::Frame;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, ProgressKeeper, SessionTexts};
 use crate::{
     Application,
     session::{CloseReason, Session},
@@ -34,6 +34,7 @@ pub(super) struct ChatApp {
     pub(super) name: String,
     pub(super) stores: ChatStores,
     pub(super) delivery: Delivery,
+    pub(super) progress: ProgressKeeper,
     pub(super) lease: std::time::Duration,
 }
 
@@ -43,6 +44,8 @@ pub(super) struct ChatSession {
     fence: AtomicI64,
     arrays: Mutex<TextArrays>,
     chain: Chain,
+    /// What it was told.
+    pub(super) texts: SessionTexts,
 }
 
 /// Which of the two arrays with texts the client wants.
@@ -69,6 +72,7 @@ impl Application for ChatApp {
 
     async fn closed(&self, session: &Session<Self>, _: &CloseReason) {
         let Some(uid) = session.user() else { return };
+        self.progress.session_ended(session);
         if let Err(error) = self.stores.state.release_presence(*uid, session.state().fence()).await {
             // The lease ends by itself.
             tracing::warn!(%uid, %error, "could not give up a presence lease");

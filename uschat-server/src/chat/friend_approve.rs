@@ -26,6 +26,10 @@ pub(super) async fn approve_friend(
         Err(ApproveError::NoApplication) => return Err(ErrorCode::NO_APPLICATION),
         Err(ApproveError::Store(error)) => return Err(unavailable("approving an application")(error)),
     };
+    // The applicant may answer before this answer has left, which tells of the conversation.
+    cx.hold_pushes();
+    cx.state().texts.introduce(approval.texts.first().map(|first| first.thread));
+    cx.delivery.texts.show(cx.session(), &approval.texts);
     if approval.first {
         let event = PeerEvent::FriendApproved { approver, texts: approval.texts.clone() };
         cx.delivery.tell(cx.sessions(), applicant.uid, event).await;

@@ -8,7 +8,7 @@ use uschat_proto::{
 
 use super::{
     app::{ChatApp, unavailable},
-    delivery::LocalSessions,
+    delivery::replace,
 };
 use crate::{
     Context, Reply,
@@ -45,13 +45,17 @@ pub(super) async fn log_in(
     }
     let account = cx.stores.accounts.by_uid(uid).await.map_err(unavailable("reading an account"))?;
     let account = account.ok_or(ErrorCode::UID_INVALID)?;
+    let declared = |feature| request.features.iter().any(|declared| declared == feature);
     cx.state().set_arrays(&request.features);
-    if request.features.iter().any(|feature| feature == features::COALESCED) {
+    if declared(features::COALESCED) {
         cx.session().unpace();
     }
     take_over(&cx, uid).await?;
     match response(&cx, account, token).await {
-        Ok(response) => Ok(Reply::Now(response)),
+        Ok(response) => {
+            cx.delivery.texts.open(cx.session(), uid, declared(features::SYNC));
+            Ok(Reply::Now(response))
+        }
         Err(code) => {
             // The login was half done; only a new connection can try again.
             cx.session().close(CloseReason::Application("the lists of a login could not be read"));
@@ -62,6 +66,7 @@ pub(super) async fn log_in(
 
 /// Makes this the one live session of the user: fence, lease, routing, and the end of whatever was before.
 async fn take_over(cx: &Context<ChatApp>, uid: UserId) -> Result<(), ErrorCode> {
+    cx.progress.before_login(uid, cx.sessions().of(&uid)).await;
     let fence = cx.stores.accounts.next_fence(uid).await.map_err(unavailable("taking a fence"))?;
     cx.state().set_fence(fence);
     let holder = Holder { server: cx.name.clone(), session: cx.session().id().0, fence };
@@ -71,7 +76,7 @@ async fn take_over(cx: &Context<ChatApp>, uid: UserId) -> Result<(), ErrorCode> 
         return Err(ErrorCode::UNAVAILABLE);
     };
     match cx.log_in(uid) {
-        Ok(Some(replaced)) => LocalSessions(cx.sessions().clone()).replace(&replaced),
+        Ok(Some(replaced)) => replace(cx.sessions(), &replaced),
         Ok(None) => {}
         Err(LogInError::AlreadyLoggedIn) => return Err(ErrorCode::ALREADY_LOGGED_IN),
         Err(LogInError::Superseded) => return Err(ErrorCode::UNAVAILABLE),

@@ -1,12 +1,13 @@
 //! The chat service: handlers on a LogicSystem for clients, gRPC for peers. PROTOCOL.md, "The chat connection".
 //!
-//! One file a message family, each with its handler; `delivery.rs` brings what they have to say to users here and elsewhere.
+//! One file a message family, each with its handler; `delivery/` brings what they have to say to users here and elsewhere.
 
 mod app;
 mod config;
 mod delivery;
 mod friend_apply;
 mod friend_approve;
+mod heads;
 mod heartbeat;
 mod history;
 mod login;
@@ -17,8 +18,8 @@ mod peers;
 mod presence;
 mod search;
 mod service;
+mod sync;
 mod text;
-mod text_push;
 mod threads;
 mod wire;
 

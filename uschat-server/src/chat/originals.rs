@@ -17,7 +17,7 @@ use uschat_proto::{
 
 use super::{
     app::{ChatApp, unavailable},
-    delivery::LocalSessions,
+    delivery::replace,
     text::{check, code_of, new_text, now},
 };
 use crate::{
@@ -205,7 +205,7 @@ impl ChatService for Originals {
     async fn notify_kick_user(&self, request: Request<m::KickUserReq>) -> Result<Response<m::KickUserRsp>, Status> {
         let m::KickUserReq { uid } = request.into_inner();
         if let Some(session) = self.sessions.of(&UserId(uid)) {
-            LocalSessions(self.sessions.clone()).replace(&session);
+            replace(&self.sessions, &session);
         }
         Ok(Response::new(m::KickUserRsp { error: ErrorCode::SUCCESS.0, uid }))
     }

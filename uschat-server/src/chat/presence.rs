@@ -5,7 +5,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uschat_proto::chat::UserId;
 
-use super::{app::ChatApp, delivery::LocalSessions};
+use super::{app::ChatApp, delivery::replace};
 use crate::{
     session::{Session, Sessions},
     store::{
@@ -83,7 +83,7 @@ impl Presence {
         let holder = Holder { server: self.server.name.clone(), session: session.id().0, fence };
         match self.app.stores.state.take_presence(uid, &holder, self.lease).await? {
             Taken::Granted { .. } => {}
-            Taken::Refused(_) => LocalSessions(self.sessions.clone()).replace(&session),
+            Taken::Refused(_) => replace(&self.sessions, &session),
         }
         Ok(())
     }

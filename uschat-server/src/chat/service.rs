@@ -1,6 +1,6 @@
 use std::{io, sync::Arc};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use uschat_proto::{ErrorCode, chat::UserId, grpc::peer::peer_server::PeerServer};
@@ -8,9 +8,10 @@ use uschat_proto::{ErrorCode, chat::UserId, grpc::peer::peer_server::PeerServer}
 use super::{
     ChatConfig, ChatStores, OriginalPeerError,
     app::ChatApp,
-    delivery::{Delivery, LocalSessions},
+    delivery::{Delivery, LocalSessions, ProgressKeeper, TextDelivery},
     friend_apply::add_friend,
     friend_approve::approve_friend,
+    heads::Heads,
     heartbeat::heartbeat,
     history::load_history,
     login::log_in,
@@ -20,6 +21,7 @@ use super::{
     peers::Peers,
     presence::Presence,
     search::search_user,
+    sync::{progress, sync},
     text::text_chat,
     threads::{load_threads, open_thread},
 };
@@ -66,14 +68,16 @@ impl Chat {
         let boot_id = rand::random();
         let mesh = MeshConfig::new(&config.name, boot_id);
         let peers = Peers::new(Members::new(stores.state.clone()), mesh, &config.originals);
-        let delivery = Delivery { name: config.name.clone(), peers };
-        let app = Arc::new(ChatApp { name: config.name.clone(), stores, delivery, lease: config.lease });
+        let texts = TextDelivery::new(stores.conversations.clone());
+        let delivery = Delivery { name: config.name.clone(), peers, texts };
+        let progress = ProgressKeeper::new(stores.conversations.clone());
+        let app = Arc::new(ChatApp { name: config.name.clone(), stores, delivery, progress, lease: config.lease });
         let server = Server::new(app.clone(), handlers()?, config.session.clone());
         Ok(Self { config, boot_id, app, server })
     }
 
-    /// Serves clients and peers until `shutdown`, then drains: clients first, then what waits for peers. The server is
-    /// announced to the cluster before the first client is accepted, and retired when the last one has gone.
+    /// Serves clients and peers until `shutdown`, then drains: clients first, then what waits for peers and how far users
+    /// have got. The server is announced to the cluster before the first client is accepted, and retired when the last one has gone.
     ///
     /// # Errors
     /// When a listener is unusable.
@@ -94,11 +98,20 @@ impl Chat {
             heartbeat: self.config.heartbeat,
             lease: self.config.lease,
         };
+        let _reading = self.app.delivery.texts.stop_on_drop();
+        let hurry = Arc::new(Notify::new());
+        let sessions = || self.server.sessions().clone();
+        let heads =
+            Heads { app: self.app.clone(), sessions: sessions(), every: self.config.heartbeat, hurry: hurry.clone() };
+        let clients_gone = CancellationToken::new();
+        let progress = self.app.progress.run(sessions(), self.config.heartbeat, clients_gone.clone());
         presence.begin().await;
         // Peers may still have something to say while clients are being drained.
         let peers_shutdown = CancellationToken::new();
         let clients_and_peers = async {
             let served = self.server.listen(clients, shutdown.clone()).await;
+            self.app.delivery.texts.stop().await;
+            clients_gone.cancel();
             self.app.delivery.peers.stop().await;
             presence.end().await;
             peers_shutdown.cancel();
@@ -106,15 +119,22 @@ impl Chat {
         };
         let peer_config = GrpcServerConfig { drain: self.config.session.drain, ..GrpcServerConfig::default() };
         let tasks = Tasks::default();
-        let routes = self.peer_routes(tasks.clone());
+        let routes = self.peer_routes(tasks.clone(), hurry);
         let peer_server = grpc_server::serve_with(peers, routes, peer_config, peers_shutdown.clone(), tasks);
-        let (served, peers_served, ()) = tokio::join!(clients_and_peers, peer_server, presence.run(shutdown.clone()));
+        let (served, peers_served, ..) = tokio::join!(
+            clients_and_peers,
+            peer_server,
+            presence.run(shutdown.clone()),
+            heads.run(shutdown.clone()),
+            progress
+        );
         served.and(peers_served)
     }
 
-    fn peer_routes(&self, tasks: Tasks) -> Routes {
-        let sessions = LocalSessions(self.server.sessions().clone());
-        let peers = PeerService::new(self.boot_id, Arc::new(sessions));
+    fn peer_routes(&self, tasks: Tasks, hurry: Arc<Notify>) -> Routes {
+        let (sessions, texts) = (self.server.sessions().clone(), self.app.delivery.texts.clone());
+        let peers = PeerService::new(self.boot_id, Arc::new(LocalSessions { sessions, texts }))
+            .on_gap(move || hurry.notify_one());
         Routes::new(PeerServer::new(peers).max_decoding_message_size(MAX_MESSAGE_BYTES))
             .add_service(OriginalsService::new(self.originals(tasks)))
     }
@@ -141,6 +161,8 @@ fn handlers() -> Result<LogicSystem<ChatApp>, BuildError> {
         .on(load_threads)
         .on(open_thread)
         .on(load_history)
+        .on(sync)
+        .on(progress)
         .on(heartbeat)
         .build()
 }

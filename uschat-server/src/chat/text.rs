@@ -1,7 +1,8 @@
 //! 1017/1018/1019. PROTOCOL.md, "Texts".
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::time::timeout;
 use uschat_proto::{
     ErrorCode,
     chat::{TextChatRequest, TextChatResponse, TextEcho, TextItem, UserId, limits},
@@ -16,10 +17,17 @@ use super::{
 use crate::{
     Context, Reply,
     cluster::PeerEvent,
+    session::CloseReason,
     store::{NewText, NewTexts, StoredTexts, SubmitError, UnixMillis},
 };
 
+/// How long a text may wait for a place in front of the store, which has as long itself to store it.
+const SEND_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Hands the texts to the store before it returns, which fixes their order; the answer leaves after the commit.
+///
+/// What fails for a reason that may pass is refused together with everything behind it, and the session ends: nothing is
+/// stored without what was said before it, and the client sends everything again in order.
 pub(super) async fn text_chat(
     cx: Context<ChatApp>,
     request: TextChatRequest,
@@ -36,23 +44,44 @@ pub(super) async fn text_chat(
             ..refused(ErrorCode::SUCCESS, me, request.to, &[])
         }));
     }
-    let place = cx.stores.conversations.place().await;
+    let chain = cx.state().chain();
+    if chain.is_broken() {
+        return Ok(Reply::Now(refused(ErrorCode::UNAVAILABLE, me, request.to, &request.texts)));
+    }
+    let Ok(place) = timeout(SEND_DEADLINE, cx.stores.conversations.place()).await else {
+        end_behind(&cx);
+        return Ok(Reply::Now(refused(ErrorCode::OVERLOADED, me, request.to, &request.texts)));
+    };
+    cx.state().texts.hand_over();
     let receipt = place.submit(NewTexts {
         sender: me,
         receiver: request.to,
         thread: request.thread_id.filter(|thread| thread.0 != 0),
         texts: request.texts.iter().map(new_text).collect(),
         sent_at: now(),
-        chain: cx.state().chain().clone(),
+        chain: chain.clone(),
     });
     Ok(Reply::later(async move {
-        let stored = match receipt.await {
+        let outcome = receipt.await;
+        cx.delivery.texts.answer(cx.session(), outcome.as_ref().ok());
+        let stored = match outcome {
             Ok(stored) => stored,
-            Err(error) => return Ok(refused(code_of(error), me, request.to, &request.texts)),
+            Err(error) => {
+                if may_pass(&error) {
+                    end_behind(&cx);
+                }
+                return Ok(refused(code_of(error), me, request.to, &request.texts));
+            }
         };
         tell_receiver(&cx, me, request.to, &stored).await;
         Ok(wire::texts(me, request.to, stored.thread, &stored.texts, cx.state().arrays()))
     }))
+}
+
+/// Stores nothing more of this session and ends it, behind the answers to what it asked for.
+fn end_behind(cx: &Context<ChatApp>) {
+    cx.state().chain().break_off();
+    cx.session().close(CloseReason::Application("texts could not be stored"));
 }
 
 /// One live 1019 for what this request stored; a retry that stored nothing tells nobody again.
@@ -94,6 +123,10 @@ fn refused(error: ErrorCode, from: UserId, to: UserId, texts: &[TextItem]) -> Te
         texts: Some(texts.iter().map(echo).collect()),
         chat_datas: None,
     }
+}
+
+fn may_pass(error: &SubmitError) -> bool {
+    matches!(error, SubmitError::Overloaded | SubmitError::Behind | SubmitError::Store(_))
 }
 
 pub(super) fn code_of(error: SubmitError) -> ErrorCode {

@@ -20,11 +20,14 @@ pub(super) async fn load_threads(
     request: LoadThreadsRequest,
 ) -> Result<Reply<LoadThreadsResponse>, ErrorCode> {
     let me = own_uid(&cx, request.from)?;
+    cx.state().texts.load();
     Ok(Reply::later(async move {
         let threads = cx.stores.conversations.threads(me, request.after, PAGE + 1).await;
         let mut threads = threads.map_err(unavailable("reading conversations"))?;
         let load_more = threads.len() > PAGE;
         threads.truncate(PAGE);
+        cx.hold_pushes();
+        cx.state().texts.introduce(threads.iter().map(|own| own.thread));
         Ok(LoadThreadsResponse {
             error: ErrorCode::SUCCESS,
             uid: me,
@@ -51,6 +54,8 @@ pub(super) async fn open_thread(
     Ok(Reply::later(async move {
         match cx.stores.conversations.open_private(me, request.other).await {
             Ok(thread_id) => {
+                cx.hold_pushes();
+                cx.state().texts.introduce([thread_id]);
                 Ok(OpenThreadResponse { error: ErrorCode::SUCCESS, uid: me, other: request.other, thread_id })
             }
             Err(OpenThreadError::NotFriends) => Err(ErrorCode::NOT_FRIENDS),

@@ -8,16 +8,16 @@ use bytes::BytesMut;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use uschat_proto::chat::UserId;
+use uschat_proto::chat::{ThreadId, UserId};
 use uschat_server::{
     chat::{Chat, ChatConfig, ChatStores},
     store::{
-        Accounts, Contacts, NewAccount, PasswordHash,
+        Accounts, Chain, Contacts, Conversations, NewAccount, NewText, NewTexts, PasswordHash, Progress, StoredText,
         memory::{MemoryState, MemoryStore},
         state::Tokens,
     },
@@ -81,9 +81,40 @@ impl World {
         uid
     }
 
-    pub async fn friends(&self, one: UserId, other: UserId) {
+    /// Two friends who were told of the texts that their conversation begins with.
+    pub async fn friends(&self, one: UserId, other: UserId) -> ThreadId {
         self.store.apply(one, other, "", "").await.unwrap();
-        self.store.approve(other, one, "").await.unwrap();
+        let texts = self.store.approve(other, one, "").await.unwrap().texts;
+        let last = texts.last().unwrap();
+        for uid in [one, other] {
+            let fence = self.store.next_fence(uid).await.unwrap();
+            let told = Progress { uid, fence, thread: last.thread, delivered: last.seq, read: 0 };
+            self.store.record_progress(&[told]).await.unwrap();
+        }
+        last.thread
+    }
+
+    /// Stores a text as if its sender had said it on a server that tells nobody.
+    pub async fn said(&self, sender: UserId, receiver: UserId, content: &str) -> StoredText {
+        let text = NewText { client_id: None, content: content.into() };
+        let (thread, sent_at, chain) = (None, 0, Chain::default());
+        let texts = NewTexts { sender, receiver, thread, texts: vec![text], sent_at, chain };
+        self.store.submit(texts).await.unwrap().texts.remove(0)
+    }
+
+    /// Up to where a user has everything, as the store knows.
+    pub async fn delivered(&self, uid: UserId, thread: ThreadId) -> i64 {
+        self.store.standings(uid, &[thread]).await.unwrap()[0].delivered
+    }
+
+    /// Waits until the store knows that.
+    pub async fn until_delivered(&self, uid: UserId, thread: ThreadId, seq: i64) {
+        let written = async {
+            while self.delivered(uid, thread).await < seq {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, written).await.expect("progress should be written");
     }
 }
 
@@ -95,16 +126,22 @@ impl Running {
 
     /// A client of this user, logged in, that reads frames in any grouping.
     pub async fn log_in(&self, uid: UserId) -> Client {
-        let mut client = self.connect().await;
-        client.send(1005, &json!({"uid": uid, "token": TOKEN, "features": ["coalesced"]})).await;
-        assert_eq!(client.expect(1006).await["error"], 0);
-        client
+        self.log_in_with(uid, &["coalesced"]).await
+    }
+
+    pub async fn log_in_with(&self, uid: UserId, features: &[&str]) -> Client {
+        self.connect().await.logged_in(uid, features).await
     }
 
     pub async fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.clients).await.unwrap();
-        let decoder = FrameDecoder::new(Limits::default().max_body(MAX_BODY_LEN));
-        Client { stream, decoder, buffer: BytesMut::new() }
+        Client::over(TcpStream::connect(self.clients).await.unwrap())
+    }
+
+    /// The system takes in little for a client that does not read.
+    pub async fn connect_with_a_small_buffer(&self) -> Client {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        Client::over(socket.connect(self.clients).await.unwrap())
     }
 }
 
@@ -115,6 +152,17 @@ pub struct Client {
 }
 
 impl Client {
+    fn over(stream: TcpStream) -> Self {
+        let decoder = FrameDecoder::new(Limits::default().max_body(MAX_BODY_LEN));
+        Self { stream, decoder, buffer: BytesMut::new() }
+    }
+
+    pub async fn logged_in(mut self, uid: UserId, features: &[&str]) -> Self {
+        self.send(1005, &json!({"uid": uid, "token": TOKEN, "features": features})).await;
+        assert_eq!(self.expect(1006).await["error"], 0);
+        self
+    }
+
     pub async fn send(&mut self, id: u16, body: &Value) {
         let mut bytes = BytesMut::new();
         uschat_wire::encode(id, body.to_string().as_bytes(), &mut bytes).unwrap();
@@ -138,6 +186,23 @@ impl Client {
                 return None;
             }
         }
+    }
+
+    /// The numbers of the next so many texts; they must come in 1019s of this conversation.
+    pub async fn told(&mut self, thread: ThreadId, texts: usize) -> Vec<i64> {
+        let mut told = Vec::new();
+        while told.len() < texts {
+            let body = self.expect(1019).await;
+            assert_eq!(body["thread_id"], thread.0, "{body}");
+            told.extend(body["chat_datas"].as_array().unwrap().iter().map(|text| text["seq"].as_i64().unwrap()));
+        }
+        told
+    }
+
+    /// Nothing comes for as long as a server waits before it tells a new session what waits, and some more.
+    pub async fn hears_nothing(&mut self) {
+        let came = timeout(Duration::from_millis(700), self.receive()).await;
+        assert!(came.is_err(), "{came:?}");
     }
 
     /// Asks for a heartbeat: whatever comes before its answer was sent before.

@@ -1,4 +1,4 @@
-use std::any::Any;
+use std::{any::Any, iter};
 
 use uschat_proto::{
     Message,
@@ -6,8 +6,11 @@ use uschat_proto::{
 };
 use uschat_wire::{Frame, MAX_BODY_LEN};
 
-use super::{app::TextArrays, wire};
-use crate::{session::Mergeable, store::StoredText};
+use crate::{
+    chat::{app::TextArrays, wire},
+    session::Mergeable,
+    store::StoredText,
+};
 
 /// A 1019 that waits: while it does, later texts of the same conversation join it.
 pub(super) struct TextPush {
@@ -43,6 +46,30 @@ impl Mergeable for TextPush {
         let body = notice.to_body().ok()?;
         Some(Frame::new(TextChatNotice::ID.0, body))
     }
+}
+
+/// Cuts texts of one conversation into what one push may carry: those of one sender, up to the bounds of a request.
+pub(super) fn by_push(texts: Vec<StoredText>) -> Vec<Vec<StoredText>> {
+    let mut pushes: Vec<Vec<StoredText>> = Vec::new();
+    let mut size = 0;
+    for text in texts {
+        let alone = wire::frame_bound(iter::once(content_and_id(&text)));
+        match pushes.last_mut() {
+            Some(last)
+                if last.len() < limits::MAX_TEXTS
+                    && size + alone <= MAX_BODY_LEN
+                    && last.last().is_some_and(|other| other.sender == text.sender) =>
+            {
+                last.push(text);
+                size += alone;
+            }
+            _ => {
+                pushes.push(vec![text]);
+                size = alone;
+            }
+        }
+    }
+    pushes
 }
 
 fn content_and_id(text: &StoredText) -> (&str, &str) {
@@ -81,5 +108,16 @@ mod tests {
         assert!(!first.absorb(&mut push(7, 1, &[&long])));
         assert!(!first.absorb(&mut push(7, 1, &["y"; limits::MAX_TEXTS])));
         assert_eq!(first.texts.len(), 3);
+    }
+
+    #[test]
+    fn what_is_read_is_cut_into_pushes_that_fit_a_frame() {
+        let mut texts = push(7, 1, &["a"; 70]).texts;
+        texts.extend(push(7, 2, &["b"; 2]).texts);
+        let long = "x".repeat(MAX_BODY_LEN / 4);
+        texts.extend(push(7, 2, &[long.as_str(); 3]).texts);
+        let lengths: Vec<_> = by_push(texts).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [64, 6, 3, 1, 1]);
+        assert!(by_push(Vec::new()).is_empty());
     }
 }

@@ -78,6 +78,10 @@ impl Application for ChatApp {
             tracing::warn!(%uid, %error, "could not give up a presence lease");
         }
     }
+
+    async fn settled(&self, session: &Session<Self>) {
+        self.progress.session_ended(session);
+    }
 }
 
 impl ChatApp {

@@ -69,7 +69,7 @@ impl Chat {
         let mesh = MeshConfig::new(&config.name, boot_id);
         let peers = Peers::new(Members::new(stores.state.clone()), mesh, &config.originals);
         let texts = TextDelivery::new(stores.conversations.clone());
-        let delivery = Delivery { name: config.name.clone(), peers, texts };
+        let delivery = Delivery::new(config.name.clone(), peers, texts);
         let progress = ProgressKeeper::new(stores.conversations.clone());
         let app = Arc::new(ChatApp { name: config.name.clone(), stores, delivery, progress, lease: config.lease });
         let server = Server::new(app.clone(), handlers()?, config.session.clone());
@@ -104,14 +104,19 @@ impl Chat {
         let heads =
             Heads { app: self.app.clone(), sessions: sessions(), every: self.config.heartbeat, hurry: hurry.clone() };
         let clients_gone = CancellationToken::new();
+        let hints = self.app.delivery.run(sessions(), clients_gone.clone());
         let progress = self.app.progress.run(sessions(), self.config.heartbeat, clients_gone.clone());
         presence.begin().await;
         // Peers may still have something to say while clients are being drained.
         let peers_shutdown = CancellationToken::new();
-        let clients_and_peers = async {
+        let clients_and_hints = async {
             let served = self.server.listen(clients, shutdown.clone()).await;
             self.app.delivery.texts.stop().await;
             clients_gone.cancel();
+            served
+        };
+        let clients_and_peers = async {
+            let (served, ()) = tokio::join!(clients_and_hints, hints);
             self.app.delivery.peers.stop().await;
             presence.end().await;
             peers_shutdown.cancel();

@@ -18,7 +18,7 @@ use crate::{
     Context, Reply,
     cluster::PeerEvent,
     session::CloseReason,
-    store::{NewText, NewTexts, StoredTexts, SubmitError, UnixMillis},
+    store::{NewText, NewTexts, StoreError, StoredTexts, SubmitError, UnixMillis},
 };
 
 /// How long a text may wait for a place in front of the store, which has as long itself to store it.
@@ -73,7 +73,7 @@ pub(super) async fn text_chat(
                 return Ok(refused(code_of(error), me, request.to, &request.texts));
             }
         };
-        tell_receiver(&cx, me, request.to, &stored).await;
+        tell_receiver(&cx, me, request.to, &stored);
         Ok(wire::texts(me, request.to, stored.thread, &stored.texts, cx.state().arrays()))
     }))
 }
@@ -85,11 +85,11 @@ fn end_behind(cx: &Context<ChatApp>) {
 }
 
 /// One live 1019 for what this request stored; a retry that stored nothing tells nobody again.
-async fn tell_receiver(cx: &Context<ChatApp>, me: UserId, receiver: UserId, stored: &StoredTexts) {
+fn tell_receiver(cx: &Context<ChatApp>, me: UserId, receiver: UserId, stored: &StoredTexts) {
     let texts = stored.fresh_texts();
     if !texts.is_empty() {
         let event = PeerEvent::Texts { sender: me, thread: stored.thread, texts };
-        cx.delivery.tell(cx.sessions(), receiver, event).await;
+        cx.delivery.hint(receiver, event);
     }
 }
 
@@ -111,6 +111,9 @@ pub(super) fn new_text(item: &TextItem) -> NewText {
 
 /// A refusal that says which texts it is about.
 fn refused(error: ErrorCode, from: UserId, to: UserId, texts: &[TextItem]) -> TextChatResponse {
+    if !error.is_success() {
+        metrics::counter!("uschat_requests_refused_total", "error" => error.to_string()).increment(1);
+    }
     let echo = |item: &TextItem| TextEcho {
         content: item.content.clone(),
         msgid: item.client_id().unwrap_or_default().into(),
@@ -126,7 +129,8 @@ fn refused(error: ErrorCode, from: UserId, to: UserId, texts: &[TextItem]) -> Te
 }
 
 fn may_pass(error: &SubmitError) -> bool {
-    matches!(error, SubmitError::Overloaded | SubmitError::Behind | SubmitError::Store(_))
+    use SubmitError::{Behind, Overloaded, Store};
+    matches!(error, Overloaded | Behind | Store(StoreError::Unavailable(_)))
 }
 
 pub(super) fn code_of(error: SubmitError) -> ErrorCode {
@@ -136,6 +140,10 @@ pub(super) fn code_of(error: SubmitError) -> ErrorCode {
         SubmitError::ClientIdReused => ErrorCode::CLIENT_ID_REUSED,
         SubmitError::Overloaded => ErrorCode::OVERLOADED,
         SubmitError::Behind => ErrorCode::UNAVAILABLE,
+        SubmitError::Store(error @ StoreError::Corrupt(_)) => {
+            tracing::error!(%error, "the database refuses a text");
+            ErrorCode::NOT_STORABLE
+        }
         SubmitError::Store(error) => unavailable("storing texts")(error),
     }
 }

@@ -1,4 +1,5 @@
-//! Brings events to users: `route.rs` to the server that holds them, `local.rs` to their session here.
+//! Brings events to users: `route.rs` to the server that holds them, `local.rs` to their session here; `hints.rs` does so
+//! for texts behind the back of whoever stored them.
 //!
 //! Texts take a way of their own, because a session is told those of a conversation in the order of their numbers and
 //! without gaps, and the store decides what these are. Without I/O: `conversation.rs` and `ledger.rs` keep what a session
@@ -9,6 +10,7 @@
 mod agenda;
 mod conversation;
 mod fill;
+mod hints;
 mod ledger;
 mod local;
 mod marks;

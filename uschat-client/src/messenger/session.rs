@@ -106,8 +106,10 @@ impl<'a> Session<'a> {
                 event => drop(self.accept(event)),
             }
         }
-        while let Some(answer) = self.answers.pop_front() {
-            if let Ok(body) = answer.body.await {
+        while let Some(mut answer) = self.answers.pop_front() {
+            // Every answer that came is there by now. Awaiting the others would be for ever: a command that was sent while the
+            // connection ended keeps its sender in a queue that nobody reads.
+            if let Ok(body) = answer.body.try_recv() {
                 // Which refusal ended the session is known already, or the session ended before.
                 drop(self.answered(answer.id, &body));
             }

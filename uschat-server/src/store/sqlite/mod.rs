@@ -57,7 +57,7 @@ pub struct SqliteOptions {
     pub wait: Duration,
     /// How long a statement waits for a lock that another process holds. Default 2 s.
     pub busy_timeout: Duration,
-    /// Most requests committed in one transaction. Default 256.
+    /// Most requests committed in one transaction. Default 1,024.
     pub max_batch: NonZeroUsize,
     /// How long texts are tried to be stored while another process holds the lock, or the disk fails; an attempt under way
     /// is still awaited. Default 5 s.
@@ -70,7 +70,7 @@ impl Default for SqliteOptions {
             readers: 4,
             wait: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(2),
-            max_batch: NonZeroUsize::new(256).unwrap_or(NonZeroUsize::MIN),
+            max_batch: NonZeroUsize::new(1_024).unwrap_or(NonZeroUsize::MIN),
             deadline: Duration::from_secs(5),
         }
     }

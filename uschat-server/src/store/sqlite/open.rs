@@ -78,7 +78,14 @@ pub(super) async fn open(path: &Path, options: &SqliteOptions) -> Result<Databas
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(options.busy_timeout)
         .disable_statement_logging();
-    let writing = connect.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+    // Random client ids touch pages all over their index: they are kept, and moved into the file some megabytes at a time.
+    let writing = connect
+        .clone()
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("cache_size", "-32768")
+        .pragma("temp_store", "MEMORY");
     let reading = connect.pragma("query_only", "ON");
 
     let config = |size| PoolConfig {

@@ -6,7 +6,7 @@ source scripts/lib/needs.sh
 source scripts/lib/steps.sh
 source scripts/lib/fuzz.sh
 
-STEPS=(fuzz properties instructions kills miri)
+STEPS=(fuzz properties instructions kills battery miri)
 
 usage() {
     cat <<'TEXT'
@@ -19,6 +19,9 @@ Steps, all of them in this order if none is named:
   instructions  instructions per frame, counted by valgrind, against the recorded figures
   kills         redis-server and mariadbd are killed and started again under load, 50 times each: nothing that was safe
                 to repeat fails, and the pools recover within a second; prints how fast
+  battery       faults of servers, databases, networks and clocks under load, over and over, judged by the oracle
+                (examples/tests/battery_*.rs); the table goes to target/battery.md, the journal and the servers' log of a
+                run that fails to target/battery
   miri          the frames under Miri; left out if there is no nightly toolchain with it
 
 and one that is only run when named:
@@ -28,6 +31,8 @@ and one that is only run when named:
   --seconds N   time for each fuzz target, instead of a number of executions
   --cases N     cases of each property, default 1000000: some minutes
   --kills N     how often each server is killed, default 50: two minutes
+  --rounds N    how often each fault of the battery is repeated, default 30: about half an hour
+  --seed N      decides the choices of the battery; by default each run draws its own and says it
   --install     first install what is missing from Debian's packages, with sudo if not root
   --help        this text
 
@@ -46,17 +51,24 @@ runs=34000000
 seconds=
 cases=1000000
 kills=50
+rounds=30
+seed=
 chosen=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --runs | --seconds | --cases | --kills)
+        --runs | --seconds | --cases | --kills | --rounds)
             [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || refuse "$1: a whole number above zero must follow"
             declare "${1#--}=$2"
             shift
             ;;
+        --seed)
+            [[ ${2:-} =~ ^[0-9]+$ ]] || refuse "$1: a whole number must follow"
+            seed=$2
+            shift
+            ;;
         --install) install=true ;;
         --help | -h) usage && exit 0 ;;
-        fuzz | properties | instructions | kills | miri | corpus) chosen+=("$1") ;;
+        fuzz | properties | instructions | kills | battery | miri | corpus) chosen+=("$1") ;;
         *) refuse "$1: there is no such option or step" ;;
     esac
     shift
@@ -67,7 +79,7 @@ if [[ " ${chosen[*]} " == *" instructions "* ]]; then
 fi
 
 servers=false
-[[ " ${chosen[*]} " != *" kills "* ]] || servers=true
+[[ " ${chosen[*]} " != *" kills "* && " ${chosen[*]} " != *" battery "* ]] || servers=true
 
 PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 if $install; then
@@ -106,6 +118,15 @@ instructions() {
 kills() {
     USCHAT_KILLS=$kills tests "recovery, $kills kills each" \
         cargo test -p uschat-pool --all-features --test real_server_redis --test real_server_sql -- --nocapture killed restarts
+}
+
+# One test at a time: each of them keeps the machine busy by itself.
+battery() {
+    rm -f target/battery.md
+    USCHAT_BATTERY_ROUNDS=$rounds tests "battery, $rounds rounds" \
+        env ${seed:+"USCHAT_BATTERY_SEED=$seed"} \
+        cargo test -p uschat-examples --no-fail-fast --test 'battery_*' -- --nocapture --test-threads 1
+    [ ! -e target/battery.md ] || cat target/battery.md
 }
 
 # The crate has no unsafe code. What is checked is how it uses the code that has.

@@ -17,6 +17,7 @@ SERVER_NEEDS=(
     "redis-server|command -v redis-server|redis-server|redis|redis"
     "mariadbd|has_mariadbd|mariadb-server|mariadb-server|mariadb"
     "aiosmtpd (Python 3)|has_aiosmtpd|python3-aiosmtpd|python3-aiosmtpd|aiosmtpd"
+    "libfaketime|has_libfaketime|libfaketime|libfaketime|libfaketime"
 )
 
 has_rustc() {
@@ -44,6 +45,12 @@ missing() {
         find=$(cut -d'|' -f2 <<<"$need")
         $find >/dev/null 2>&1 || echo "$need"
     done
+}
+
+# Loaded into our processes to set their clock; the tests that do it are for Linux.
+has_libfaketime() {
+    [ "$(uname)" != Linux ] || compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' ||
+        compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1'
 }
 
 # column NUMBER: the packages in that column of the lines read, once each.

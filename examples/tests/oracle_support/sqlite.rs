@@ -1,5 +1,5 @@
 //! The dump of a SQLite store. A row without an id of its sender is a line of the server.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "part of tests")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "part of tests")]
 
 use std::path::Path;
 
@@ -43,6 +43,7 @@ pub async fn tamper(database: &Path, statement: &str) {
     connection.close().await.unwrap();
 }
 
-async fn open(database: &Path) -> SqliteConnection {
+/// A connection beside the server's.
+pub async fn open(database: &Path) -> SqliteConnection {
     SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(database)).await.unwrap()
 }

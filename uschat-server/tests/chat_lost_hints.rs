@@ -6,7 +6,7 @@ mod chat_support;
 
 use std::time::{Duration, Instant};
 
-use chat_support::{Client, Running, World, text};
+use chat_support::{Client, Friends, Running, World, text};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use uschat_proto::{
     chat::{ThreadId, UserId},
@@ -17,27 +17,14 @@ use uschat_server::{chat::ChatConfig, store::StoredText};
 /// Heads are not read by themselves within a test.
 const NEVER: Duration = Duration::from_secs(60);
 
-struct Friends {
-    world: World,
-    server: Running,
-    ada: UserId,
-    ben: UserId,
-    thread: ThreadId,
-    client: Client,
-}
-
 /// Ben on a server that is told of texts by the test alone.
-async fn friends() -> Friends {
-    let world = World::new();
-    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
-    let thread = world.friends(ada, ben).await;
-    let config = ChatConfig { heartbeat: NEVER, ..ChatConfig::new("ours", "127.0.0.1") };
-    let server = world.server_with(world.stores(), config).await;
-    let mut client = server.log_in(ben).await;
+async fn friends() -> (Friends, Client) {
+    let friends = Friends::new(NEVER).await;
+    let mut client = friends.server.log_in(friends.ben).await;
     // Once this is told the session is told everything at once.
-    world.said(ada, ben, "first").await;
-    assert_eq!(client.told(thread, 1).await, [2]);
-    Friends { world, server, ada, ben, thread, client }
+    friends.world.said(friends.ada, friends.ben, "first").await;
+    assert_eq!(client.told(friends.thread, 1).await, [2]);
+    (friends, client)
 }
 
 /// Says this as a peer would.
@@ -92,7 +79,7 @@ async fn a_text_of_which_no_hint_arrived_is_told_within_an_interval() {
 
 #[tokio::test]
 async fn doubled_and_late_hints_are_told_once_and_in_order() {
-    let Friends { world, server, ada, ben, thread, mut client } = friends().await;
+    let (Friends { world, server, ada, ben, thread }, mut client) = friends().await;
     let mut said = Vec::new();
     for _ in 0..4 {
         said.push(world.said(ada, ben, "hello").await);
@@ -113,7 +100,7 @@ async fn doubled_and_late_hints_are_told_once_and_in_order() {
 
 #[tokio::test]
 async fn the_store_decides_what_there_is() {
-    let Friends { world, server, ada, ben, thread, mut client } = friends().await;
+    let (Friends { world, server, ada, ben, thread }, mut client) = friends().await;
     let mut forged = world.said(ada, ben, "real").await;
     (forged.seq, forged.content) = (1_000, "forged".into());
     deliver(&server, ben, 1, &[&forged]).await;
@@ -132,7 +119,7 @@ async fn a_gap_in_what_a_peer_says_is_looked_into_at_once() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let scraper = recorder.handle();
     let _guard = metrics::set_default_local_recorder(&recorder);
-    let Friends { world, server, ada, ben, thread, mut client } = friends().await;
+    let (Friends { world, server, ada, ben, thread }, mut client) = friends().await;
     deliver(&server, ben, 1, &[]).await;
     world.said(ada, ben, "not told").await;
     deliver(&server, ben, 2, &[]).await;

@@ -9,28 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chat_support::{Client, PATIENCE, Running, World, text};
+use chat_support::{Client, Friends, PATIENCE, World, text};
 use serde_json::json;
 use uschat_proto::chat::{ThreadId, UserId};
-use uschat_server::chat::ChatConfig;
 
-struct Friends {
-    world: World,
-    server: Running,
-    ada: UserId,
-    ben: UserId,
-    thread: ThreadId,
-}
-
-/// Ada and Ben, and a server that is quick to write what they have got.
-async fn friends() -> Friends {
-    let world = World::new();
-    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
-    let thread = world.friends(ada, ben).await;
-    let config = ChatConfig { heartbeat: Duration::from_millis(50), ..ChatConfig::new("ours", "127.0.0.1") };
-    let server = world.server_with(world.stores(), config).await;
-    Friends { world, server, ada, ben, thread }
-}
+/// How often the server writes what users have got.
+const SOON: Duration = Duration::from_millis(50);
 
 /// The session of a user that has just gone is over for everybody.
 async fn gone(world: &World, client: Client, uid: UserId) {
@@ -46,7 +30,7 @@ async fn gone(world: &World, client: Client, uid: UserId) {
 
 #[tokio::test]
 async fn texts_that_wait_are_told_in_order_and_not_again() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     let mut ada_client = server.log_in(ada).await;
     for number in 0..200 {
         ada_client.send(1017, &text(ben, &format!("text {number}"), &format!("{{{number}}}"))).await;
@@ -71,7 +55,7 @@ async fn texts_that_wait_are_told_in_order_and_not_again() {
 
 #[tokio::test]
 async fn many_conversations_wait_at_once() {
-    let Friends { world, server, ben, .. } = friends().await;
+    let Friends { world, server, ben, .. } = Friends::new(SOON).await;
     let mut expected = HashMap::new();
     for number in 0..300 {
         let friend = world.user(&format!("friend {number}")).await;
@@ -96,7 +80,7 @@ async fn many_conversations_wait_at_once() {
 
 #[tokio::test]
 async fn a_first_season_client_gets_them_paced_and_merged() {
-    let Friends { world, server, ada, ben, .. } = friends().await;
+    let Friends { world, server, ada, ben, .. } = Friends::new(SOON).await;
     for number in 0..200 {
         world.said(ada, ben, &format!("text {number}")).await;
     }
@@ -118,7 +102,7 @@ async fn a_first_season_client_gets_them_paced_and_merged() {
 
 #[tokio::test]
 async fn a_client_that_loads_is_told_only_what_came_later() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     let mut ada_client = server.log_in(ada).await;
     for _ in 0..13 {
         world.said(ada, ben, "before").await;
@@ -147,7 +131,7 @@ async fn a_client_that_loads_is_told_only_what_came_later() {
 
 #[tokio::test]
 async fn a_client_that_loads_hears_of_a_conversation_before_its_first_text() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     let eve = world.user("eve").await;
     let mut client = server.log_in(ben).await;
     client.send(1025, &json!({"uid": ben, "thread_id": 0})).await;
@@ -171,7 +155,7 @@ async fn a_client_that_loads_hears_of_a_conversation_before_its_first_text() {
 
 #[tokio::test]
 async fn a_client_that_stops_loading_is_told_what_it_did_not_load() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     world.said(ada, ben, "before").await;
     let mut client = server.log_in(ben).await;
     client.send(1025, &json!({"uid": ben, "thread_id": 0})).await;
@@ -190,7 +174,7 @@ async fn a_client_that_stops_loading_is_told_what_it_did_not_load() {
 
 #[tokio::test]
 async fn own_texts_are_not_told_to_a_client_that_shows_what_it_is_told() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     world.said(ada, ben, "from an earlier session").await;
     world.said(ben, ada, "an answer").await;
     let mut client = server.log_in(ada).await;
@@ -225,7 +209,7 @@ async fn what_a_notice_of_friendship_brought_is_not_told_again() {
 #[tokio::test]
 async fn two_that_talk_at_once_miss_nothing_and_see_no_echo() {
     const TEXTS: usize = 300;
-    let Friends { server, ada, ben, .. } = friends().await;
+    let Friends { server, ada, ben, .. } = Friends::new(SOON).await;
     let talk = async |me: UserId, other: UserId| {
         let mut client = server.log_in(me).await;
         for number in 0..TEXTS {

@@ -7,34 +7,16 @@ mod chat_support;
 
 use std::time::Duration;
 
-use chat_support::{Client, Running, World, text};
+use chat_support::{Client, Friends, text};
 use serde_json::{Value, json};
-use uschat_proto::chat::{Fingerprint, ThreadId, UserId};
-use uschat_server::{
-    chat::ChatConfig,
-    store::{Accounts, Conversations, StoredText},
-};
+use uschat_proto::chat::Fingerprint;
+use uschat_server::store::{Accounts, Conversations, StoredText};
 
 const FEATURES: &[&str] = &["coalesced", "chat_datas", "sync"];
+/// How often the server writes what users have got.
+const SOON: Duration = Duration::from_millis(50);
 const TOO_LARGE: i32 = 3005;
 const INVALID_FIELD: i32 = 3007;
-
-struct Friends {
-    world: World,
-    server: Running,
-    ada: UserId,
-    ben: UserId,
-    thread: ThreadId,
-}
-
-async fn friends() -> Friends {
-    let world = World::new();
-    let (ada, ben) = (world.user("ada").await, world.user("ben").await);
-    let thread = world.friends(ada, ben).await;
-    let config = ChatConfig { heartbeat: Duration::from_millis(50), ..ChatConfig::new("ours", "127.0.0.1") };
-    let server = world.server_with(world.stores(), config).await;
-    Friends { world, server, ada, ben, thread }
-}
 
 fn cursor(text: &StoredText) -> Value {
     let fingerprint = Fingerprint::of(text.key, text.sender, &text.content);
@@ -48,7 +30,7 @@ async fn sync(client: &mut Client, cursors: &[Value]) -> Value {
 
 #[tokio::test]
 async fn a_client_goes_on_behind_its_cursor_after_it_has_said_so() {
-    let Friends { world, server, ada, ben, .. } = friends().await;
+    let Friends { world, server, ada, ben, .. } = Friends::new(SOON).await;
     let mut last = Vec::new();
     for number in 0..20 {
         last.push(world.said(ada, ben, &format!("text {number}")).await);
@@ -84,7 +66,7 @@ async fn a_client_goes_on_behind_its_cursor_after_it_has_said_so() {
 
 #[tokio::test]
 async fn a_conversation_without_a_cursor_goes_on_behind_what_was_delivered() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     let eve = world.user("eve").await;
     let other = world.friends(eve, ben).await;
     world.said(eve, ben, "not named").await;
@@ -111,7 +93,7 @@ async fn a_conversation_without_a_cursor_goes_on_behind_what_was_delivered() {
 
 #[tokio::test]
 async fn a_cursor_of_another_text_is_replaced_by_the_last_there_is() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     let eve = world.user("eve").await;
     let (other, foreign) = (world.friends(eve, ben).await, world.friends(eve, ada).await);
     world.said(ada, ben, "one").await;
@@ -135,7 +117,7 @@ async fn a_cursor_of_another_text_is_replaced_by_the_last_there_is() {
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_and_may_be_sent_again() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     world.said(ada, ben, "hello").await;
     let mut client = server.log_in_with(ben, FEATURES).await;
     let without_fingerprint = json!({"thread_id": thread, "seq": 1});
@@ -173,7 +155,7 @@ async fn what_makes_no_sense_is_refused_and_may_be_sent_again() {
 
 #[tokio::test]
 async fn what_a_client_has_got_is_what_it_says_and_was_told() {
-    let Friends { world, server, ada, ben, thread } = friends().await;
+    let Friends { world, server, ada, ben, thread } = Friends::new(SOON).await;
     let eve = world.user("eve").await;
     let foreign = world.friends(eve, ada).await;
     let greeting = world.store.texts_at(&[(thread, 1)]).await.unwrap().remove(0);
@@ -203,7 +185,7 @@ async fn what_a_client_has_got_is_what_it_says_and_was_told() {
 
 #[tokio::test]
 async fn a_client_that_sent_and_lost_its_connection_learns_what_was_stored() {
-    let Friends { server, ada, ben, thread, .. } = friends().await;
+    let Friends { server, ada, ben, thread, .. } = Friends::new(SOON).await;
     let mut client = server.log_in_with(ada, FEATURES).await;
     assert_eq!(sync(&mut client, &[]).await, json!({"error": 0}));
     client.send(1017, &text(ben, "did you get this?", "{1}")).await;

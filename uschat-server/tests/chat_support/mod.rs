@@ -118,6 +118,27 @@ impl World {
     }
 }
 
+/// Ada and Ben, who are friends, and a server.
+pub struct Friends {
+    pub world: World,
+    pub server: Running,
+    pub ada: UserId,
+    pub ben: UserId,
+    pub thread: ThreadId,
+}
+
+impl Friends {
+    /// With a server that writes progress and reads heads so often.
+    pub async fn new(heartbeat: Duration) -> Self {
+        let world = World::new();
+        let (ada, ben) = (world.user("ada").await, world.user("ben").await);
+        let thread = world.friends(ada, ben).await;
+        let config = ChatConfig { heartbeat, ..ChatConfig::new("ours", "127.0.0.1") };
+        let server = world.server_with(world.stores(), config).await;
+        Self { world, server, ada, ben, thread }
+    }
+}
+
 impl Running {
     pub async fn stop(self) {
         self.shutdown.cancel();

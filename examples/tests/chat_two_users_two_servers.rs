@@ -78,6 +78,7 @@ async fn who_was_offline_finds_applications_and_friends_at_the_next_login() {
     let (mut one, reply) = RawClient::log_in(&ada).await;
     assert_eq!(reply["friend_list"][0]["back"], "Bobby", "{reply}");
     assert_eq!(numbers_of(&one.say(&bob, "c1", "now I am").await), [3]);
+    assert_eq!(numbers_of(&one.expect(1019).await), [2], "what was said meanwhile");
 
     // Approving twice gives the first result, and tells nobody again; so does applying to a friend. What is told between
     // two servers keeps its order, so the next frame shows it.

@@ -6,7 +6,7 @@
 mod support;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -51,6 +51,10 @@ mod real_server {
         assert!(known < 3 * RECOVERED, "{known:?}");
         topology.until_a_newcomer_gets_in("eve").await;
         println!("Redis: newcomers are in after {} ms", ms(ready.elapsed()));
+        // It has forgotten who may log in; they are about to need that, and no gate serves them without MariaDB.
+        for user in &users {
+            backends.redis::<String>(&["SET", &format!("utoken_{}", user.uid), &user.token]).await;
+        }
 
         mariadb.kill9();
         // Until it has been away for longer than a text may wait, so that refused ones, stored or not, are said again.
@@ -122,7 +126,8 @@ async fn talk(topology: &Topology) -> (Vec<User>, Vec<Talker>) {
         let (one, other) = topology.sign_up_friends(one, other).await;
         for (user, friend, chat) in [(&one, &other, first), (&other, &one, second)] {
             let (client, _) = RawClient::log_in_at(&chat.tcp, user, &["coalesced"]).await;
-            talkers.push(Talker::start(client, friend.uid));
+            let home = Home { chat: chat.tcp.clone(), user: user.clone(), friend: friend.uid };
+            talkers.push(Talker::start(client, home));
         }
         users.extend([one, other]);
     }
@@ -176,10 +181,10 @@ struct Progress {
 }
 
 impl Talker {
-    fn start(client: RawClient, friend: i64) -> Self {
+    fn start(client: RawClient, home: Home) -> Self {
         let (sender, progress) = watch::channel(Progress::default());
         let (finish, finishing) = watch::channel(false);
-        Self { progress, finish, task: tokio::spawn(say_and_listen(client, friend, sender, finishing)) }
+        Self { progress, finish, task: tokio::spawn(say_and_listen(client, home, sender, finishing)) }
     }
 
     /// Says nothing new, and returns the numbers of all texts when the last one is acknowledged.
@@ -189,42 +194,71 @@ impl Talker {
     }
 }
 
+/// Where a talker logs in, and whom they talk to.
+struct Home {
+    chat: String,
+    user: User,
+    friend: i64,
+}
+
+impl Home {
+    /// A session as soon as there can be one again.
+    async fn back(&self) -> RawClient {
+        loop {
+            let mut client = RawClient::connect(&self.chat).await;
+            if client.log_in_declaring(&self.user, &["coalesced"]).await["error"] == 0 {
+                return client;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
 async fn say_and_listen(
     mut client: RawClient,
-    friend: i64,
+    home: Home,
     progress: watch::Sender<Progress>,
     finishing: watch::Receiver<bool>,
 ) -> HashMap<String, i64> {
-    let (mut next, mut again, mut waiting) = (0, Vec::<String>::new(), 0);
+    let (mut next, mut unanswered, mut refused) = (0, VecDeque::<String>::new(), false);
     let mut numbers = HashMap::new();
     let mut tick = interval(GAP);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = tick.tick() => {
-                let id = again.pop().or_else(|| (!*finishing.borrow()).then(|| { next += 1; next.to_string() }));
-                let Some(id) = id else {
-                    if waiting == 0 {
+                if *finishing.borrow() {
+                    if unanswered.is_empty() {
                         return numbers;
+                    }
+                } else if !refused {
+                    next += 1;
+                    unanswered.push_back(next.to_string());
+                    say(&mut client, &home, &next.to_string()).await;
+                }
+            }
+            frame = client.recv_or_cut() => {
+                let Some(frame) = frame else {
+                    // The server refused what it could not store, and everything behind it: all of it again, in order.
+                    assert!(refused, "nobody is thrown out for nothing");
+                    refused = false;
+                    client = home.back().await;
+                    for id in &unanswered {
+                        say(&mut client, &home, id).await;
                     }
                     continue;
                 };
-                waiting += 1;
-                client.send(1017, &texts(friend, &[(&id, &format!("text {id}"))])).await;
-            }
-            frame = client.recv_or_cut() => {
-                let frame = frame.expect("nobody is thrown out");
                 match frame.id {
-                    1018 => {
-                        waiting -= 1;
-                        match answer(&frame.body) {
-                            Ok((id, number)) => assert_eq!(numbers.insert(id, number), None, "answered once"),
-                            Err(id) => {
-                                progress.send_modify(|progress| progress.refused += 1);
-                                again.push(id);
-                            }
+                    1018 => match answer(&frame.body) {
+                        Ok((id, number)) => {
+                            assert_eq!(unanswered.pop_front().as_ref(), Some(&id), "answered in order");
+                            assert_eq!(numbers.insert(id, number), None, "answered once");
                         }
-                    }
+                        Err(_) => {
+                            refused = true;
+                            progress.send_modify(|progress| progress.refused += 1);
+                        }
+                    },
                     1019 => progress.send_modify(|progress| progress.heard += numbers_of(&frame.body).len()),
                     other => panic!("{other}: {}", frame.body),
                 }
@@ -232,6 +266,10 @@ async fn say_and_listen(
         }
         progress.send_modify(|progress| progress.acknowledged = numbers.len());
     }
+}
+
+async fn say(client: &mut RawClient, home: &Home, id: &str) {
+    client.send(1017, &texts(home.friend, &[(id, &format!("text {id}"))])).await;
 }
 
 /// The number of a text, or its id if it is to be said again.

@@ -66,6 +66,8 @@ mod real_server {
         assert_eq!(ada_here.expect(1019).await["text_array"][0]["content"], "to ours");
 
         let mut ben_here = ours.log_in(ben).await;
+        // Nobody knows what an original has shown.
+        assert_eq!(ben_here.expect(1019).await["text_array"][0]["content"], "to the original");
         assert_eq!(holder(&mut redis, ben).await.as_deref(), Some("ours"));
         ada_here.send(1017, &text(ben, "on one server", "{3}")).await;
         assert_eq!(ada_here.expect(1018).await["error"], 0);

@@ -30,6 +30,7 @@ pub(super) async fn approve_friend(
     cx.hold_pushes();
     cx.state().texts.introduce(approval.texts.first().map(|first| first.thread));
     cx.delivery.texts.show(cx.session(), &approval.texts);
+    cx.state().texts.mark_rest(cx.session());
     if approval.first {
         let event = PeerEvent::FriendApproved { approver, texts: approval.texts.clone() };
         cx.delivery.tell(cx.sessions(), applicant.uid, event).await;

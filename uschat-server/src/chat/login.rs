@@ -53,7 +53,8 @@ pub(super) async fn log_in(
     take_over(&cx, uid).await?;
     match response(&cx, account, token).await {
         Ok(response) => {
-            cx.delivery.texts.open(cx.session(), uid, declared(features::SYNC));
+            let (syncs, coalesces) = (declared(features::SYNC), declared(features::COALESCED));
+            cx.delivery.texts.open(cx.session(), uid, syncs, coalesces);
             Ok(Reply::Now(response))
         }
         Err(code) => {

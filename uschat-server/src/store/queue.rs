@@ -101,6 +101,7 @@ fn stopped() -> SubmitError {
 #[derive(Debug)]
 pub(super) struct Waiting {
     /// Tells the order in which requests were handed over, as far as one session or one conversation can tell.
+    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only the committer of MySQL puts requests back"))]
     number: u64,
     pub(super) texts: NewTexts,
     /// When it is given up.
@@ -148,6 +149,7 @@ impl Drop for Waiting {
 }
 
 /// Puts a request where it belongs among others that wait: before what was handed over later.
+#[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only the committer of MySQL puts requests back"))]
 pub(super) fn put_in_order(line: &mut VecDeque<Waiting>, waiting: Waiting) {
     let place = line.partition_point(|other| other.number < waiting.number);
     line.insert(place, waiting);

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use uschat_proto::chat::UserId;
 
 use super::shown::Shown;
-use crate::store::{Standing, StoredText};
+use crate::store::{NOW_FRIENDS, Standing, StoredText};
 
 /// What one session was told of one conversation, without any I/O: texts go in as they are heard of or read, what comes
 /// out is pushed. That is ascending and without gaps, whatever came in.
@@ -90,7 +90,7 @@ impl Conversation {
     }
 
     /// Takes what was heard, ascending. Returns what comes next and may be pushed; what comes too early is held back.
-    /// Texts of `unpushed` are passed over.
+    /// Texts of `unpushed` are passed over, and what its client learns otherwise.
     pub(super) fn hint(&mut self, texts: Vec<StoredText>, unpushed: Option<UserId>) -> Vec<StoredText> {
         for text in texts {
             if self.told.is_none_or(|told| told < text.seq) && !self.shown.contains(text.seq) {
@@ -112,7 +112,7 @@ impl Conversation {
             self.told = Some(told + 1);
             told = self.advance();
         }
-        next.retain(|text| Some(text.sender) != unpushed);
+        next.retain(|text| is_pushed(text, unpushed));
         next
     }
 
@@ -123,7 +123,7 @@ impl Conversation {
             if self.told.is_some_and(|told| told < text.seq) {
                 let shown = self.shown.contains(text.seq);
                 self.know(text.seq);
-                if !shown && Some(text.sender) != unpushed {
+                if !shown && is_pushed(&text, unpushed) {
                     next.push(text);
                 }
             }
@@ -175,6 +175,13 @@ impl Conversation {
         }
         told
     }
+}
+
+/// A client that does not say what it has knows what its user said. The line that begins a friendship is no news either: 1014,
+/// 1015 and the list of friends tell of that.
+fn is_pushed(text: &StoredText, unpushed: Option<UserId>) -> bool {
+    let begins_friendship = || text.client_id.is_none() && text.content == NOW_FRIENDS;
+    unpushed.is_none_or(|me| text.sender != me && !begins_friendship())
 }
 
 fn size(text: &StoredText) -> usize {

@@ -11,7 +11,7 @@ use super::{
 use crate::{chat::app::ChatApp, session::Session, store::StoreError};
 
 /// Texts read at once.
-const PAGE: usize = 64;
+const PAGE: usize = 128;
 /// How long the store may take, and how long is waited until it is asked again.
 const ANSWER: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);

@@ -33,10 +33,12 @@ pub(super) struct Ledger {
 /// How a client learns of texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Client {
-    /// It shows what it is told.
+    /// An original client that shows what it is told.
     #[default]
     Plain,
-    /// It loads conversations and texts itself after a login, and cannot bear texts of one it has not heard of.
+    /// One of another make, which can bear any text at any time.
+    Coalescing,
+    /// An original client that loads conversations and texts itself after a login, and cannot bear texts of one it has not heard of.
     Loading,
     /// It says what it has, and is told the rest.
     Syncing,

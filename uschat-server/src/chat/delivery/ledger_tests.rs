@@ -260,7 +260,7 @@ fn check(client: Client, live_at: usize, steps: &[(Step, bool)]) -> Result<(), T
     for (thread, texts) in &world.stored {
         let is_told = |text: &&StoredText| match client {
             Client::Syncing => !world.acknowledged.contains(&(*thread, text.seq)),
-            Client::Plain | Client::Loading => text.sender != ME,
+            Client::Plain | Client::Coalescing | Client::Loading => text.sender != ME,
         };
         let expected: Vec<_> =
             texts.iter().skip(delivered(*thread) as usize).filter(is_told).map(|text| text.seq).collect();

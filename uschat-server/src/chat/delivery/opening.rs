@@ -12,13 +12,19 @@ const BEGINS_TO_LOAD: Duration = Duration::from_millis(500);
 const LOADS: Duration = Duration::from_secs(5);
 
 impl TextDelivery {
-    /// A session has logged in. A client that syncs is told nothing before it says where it is; of the others nobody knows
-    /// yet whether they load what was said themselves, so that they are told nothing for a moment.
-    pub(in crate::chat) fn open(&self, session: &Session<ChatApp>, uid: UserId, syncs: bool) {
-        let client = if syncs { Client::Syncing } else { Client::Plain };
+    /// A session has logged in. A client that syncs is told nothing before it says where it is. Of an original client nobody
+    /// knows yet whether it loads what was said itself, so that it is told nothing for a moment; one that `coalesces` is none.
+    pub(in crate::chat) fn open(&self, session: &Session<ChatApp>, uid: UserId, syncs: bool, coalesces: bool) {
+        let client = match (syncs, coalesces) {
+            (true, _) => Client::Syncing,
+            (false, true) => Client::Coalescing,
+            (false, false) => Client::Plain,
+        };
         session.state().texts.lock().open(uid, client);
-        if !syncs {
-            self.spawn(self.clone().go_live_when_loaded(session.clone()));
+        match client {
+            Client::Syncing => {}
+            Client::Coalescing => self.go_live(session),
+            Client::Plain | Client::Loading => self.spawn(self.clone().go_live_when_loaded(session.clone())),
         }
     }
 

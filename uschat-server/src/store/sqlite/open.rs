@@ -9,6 +9,7 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
+use tokio::time::{Instant, sleep};
 use uschat_pool::{ConfigError, Pool, PoolConfig, PoolError, sql::SqlManager};
 
 use super::{SqliteOptions, database::Database};
@@ -19,6 +20,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "llfc", include_str!("../../../migrations/sqlite/0001_llfc.sql")),
     (2, "progress", include_str!("../../../migrations/sqlite/0002_progress.sql")),
 ];
+
+/// Between two attempts to make the file.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Why a database was not opened. Nothing was changed in it.
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +100,13 @@ pub(super) async fn open(path: &Path, options: &SqliteOptions) -> Result<Databas
         ..PoolConfig::default()
     };
     let database = Database {
-        writer: Pool::new("sqlite writer", SqlManager::new(writing), config(1))?,
+        writer: Pool::new("sqlite writer", SqlManager::new(writing.clone()), config(1))?,
         readers: Pool::new("sqlite readers", SqlManager::new(reading), config(options.readers))?,
         meter: Meter::new("sqlite"),
     };
+    make_file(&writing, options.busy_timeout)
+        .await
+        .map_err(|source| OpenError::Unreachable { path: path.to_owned(), source: source.into() })?;
     let mut writer = database.writer.get().await.map_err(|error| OpenError::Unreachable {
         path: path.to_owned(),
         source: match error {
@@ -110,6 +117,25 @@ pub(super) async fn open(path: &Path, options: &SqliteOptions) -> Result<Databas
     migrate(&mut writer, &migrator()).await.map_err(|error| explain(error, path))?;
     drop(writer);
     Ok(database)
+}
+
+/// Makes the file if it is missing, and one with a write-ahead log. Two programs cannot do that at the same moment, and SQLite
+/// lets neither wait.
+async fn make_file(options: &SqliteConnectOptions, wait: Duration) -> Result<(), sqlx::Error> {
+    let until = Instant::now() + wait;
+    loop {
+        match options.connect().await {
+            Ok(connection) => return connection.close().await,
+            Err(error) if is_locked(&error) && Instant::now() < until => sleep(RETRY).await,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_locked(error: &sqlx::Error) -> bool {
+    const BUSY: u32 = 5;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == BUSY)
 }
 
 /// In one transaction: a start that is cut off changes nothing, and of two programs one waits.

@@ -41,7 +41,7 @@ async fn texts_are_acknowledged_whatever_became_of_the_peer() {
     announce(&world, "nonsense", "not an address".into()).await;
 
     let server = world.server("ours").await;
-    let mut client = server.log_in(ada).await;
+    let mut client = server.log_in_with(ada, &["coalesced"]).await;
     let begun = Instant::now();
     for (number, peer) in ["silent", "closed", "nonsense", "never heard of"].into_iter().enumerate() {
         let friend = world.user(&format!("friend {number}")).await;
@@ -54,7 +54,7 @@ async fn texts_are_acknowledged_whatever_became_of_the_peer() {
     }
     let local = world.user("local").await;
     world.friends(ada, local).await;
-    let mut local_client = server.log_in(local).await;
+    let mut local_client = server.log_in_with(local, &["coalesced"]).await;
     client.send(1017, &text(local, "still here", "x")).await;
     assert_eq!(client.expect(1018).await["error"], 0);
     assert_eq!(local_client.expect(1019).await["text_array"][0]["content"], "still here");
@@ -69,10 +69,10 @@ async fn a_peer_that_comes_back_elsewhere_is_found() {
     let (ada, ben) = (world.user("ada").await, world.user("ben").await);
     world.friends(ada, ben).await;
     let ours = world.server("ours").await;
-    let mut ada_client = ours.log_in(ada).await;
+    let mut ada_client = ours.log_in_with(ada, &["coalesced"]).await;
     for round in 0..2 {
         let theirs = world.server("theirs").await;
-        let mut ben_client = theirs.log_in(ben).await;
+        let mut ben_client = theirs.log_in_with(ben, &["coalesced"]).await;
         // The list of servers is believed for a second, so the first texts after a restart may be lost live.
         let mut attempt = 0;
         let heard = loop {

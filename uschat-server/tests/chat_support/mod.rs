@@ -145,9 +145,9 @@ impl Running {
         timeout(PATIENCE, self.task).await.expect("the server should drain").unwrap().unwrap();
     }
 
-    /// A client of this user, logged in, that reads frames in any grouping.
+    /// A client of this user, logged in, that declares nothing, as the original ones.
     pub async fn log_in(&self, uid: UserId) -> Client {
-        self.log_in_with(uid, &["coalesced"]).await
+        self.log_in_with(uid, &[]).await
     }
 
     pub async fn log_in_with(&self, uid: UserId, features: &[&str]) -> Client {

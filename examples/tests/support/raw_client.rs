@@ -117,10 +117,15 @@ impl RawClient {
     ///
     /// Cancel safe.
     pub async fn recv_or_cut(&mut self) -> Option<Frame> {
+        self.recv_bytes().await.map(|bytes| Frame::of(&bytes))
+    }
+
+    /// The same as it came, header and body.
+    pub async fn recv_bytes(&mut self) -> Option<Vec<u8>> {
         in_time("receiving a frame", async {
             loop {
-                if let Some(frame) = self.take_frame() {
-                    return Some(frame);
+                if let Some(bytes) = self.take_bytes() {
+                    return Some(bytes);
                 }
                 self.received.reserve(65_536);
                 match self.stream.read_buf(&mut self.received).await {
@@ -172,17 +177,21 @@ impl RawClient {
         self.stream.shutdown().await.unwrap();
     }
 
-    fn take_frame(&mut self) -> Option<Frame> {
+    fn take_bytes(&mut self) -> Option<Vec<u8>> {
         let header = self.received.get(..4)?;
-        let id = u16::from_be_bytes([header[0], header[1]]);
         let end = 4 + usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let body = serde_json::from_slice(self.received.get(4..end)?).unwrap();
-        self.received.drain(..end);
-        Some(Frame { id, body })
+        self.received.get(..end)?;
+        Some(self.received.drain(..end).collect())
     }
 }
 
 impl Frame {
+    /// What these bytes of one frame say.
+    fn of(bytes: &[u8]) -> Self {
+        let id = u16::from_be_bytes([bytes[0], bytes[1]]);
+        Self { id, body: serde_json::from_slice(&bytes[4..]).unwrap() }
+    }
+
     /// The bytes of a frame with any body.
     pub fn bytes(id: u16, body: &[u8]) -> Vec<u8> {
         encode(id, body)

@@ -2,6 +2,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{Encoding, MessageId, PayloadError};
 
+/// Bytes a new body has room for: a text and its answer fit without moving.
+const USUAL_BODY: usize = 512;
+
 /// A typed body with the id it travels under.
 ///
 /// One line says that the body is JSON: `type Encoding = Json;`.
@@ -24,7 +27,7 @@ pub trait Message: Sized + Send + 'static {
     /// # Errors
     /// As [`Message::encode`].
     fn to_body(&self) -> Result<Bytes, PayloadError> {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(USUAL_BODY);
         self.encode(&mut out)?;
         Ok(out.freeze())
     }

@@ -2,6 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+/// Every text is a few dozen small allocations, many of them freed by another thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     uschat_examples::crypto::install();
     uschat_examples::server::main(uschat_examples::config::Role::Verify)

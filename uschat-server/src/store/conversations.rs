@@ -1,4 +1,5 @@
 use std::{
+    cell::RefCell,
     fmt,
     future::Future,
     hash::{Hash, Hasher},
@@ -246,14 +247,24 @@ pub struct StoredText {
     pub sent_at: UnixMillis,
 }
 
+thread_local! {
+    /// The second that was shown last, and how: each text is told at least twice, and many share a second.
+    static LAST_SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+}
+
 impl StoredText {
     /// When the server got it, as existing clients show it: `YYYY-MM-DD HH:MM:SS`, local time of this server.
     #[must_use]
     pub fn chat_time(&self) -> String {
-        match Local.timestamp_millis_opt(self.sent_at).single() {
-            Some(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
-            None => String::new(),
-        }
+        let second = self.sent_at.div_euclid(1_000);
+        LAST_SECOND.with_borrow_mut(|(last, shown)| {
+            if *last != second {
+                // In whole seconds this is how chrono shows it, much faster than by a pattern.
+                let time = Local.timestamp_opt(second, 0).single();
+                (*last, *shown) = (second, time.map(|time| time.naive_local().to_string()).unwrap_or_default());
+            }
+            shown.clone()
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 //! An adapter reads what it [`Known`] about a batch while it holds the lock on the conversations, asks [`Known::plan`] for each request in
 //! order, and writes what [`Plan`] gathered. A refused request leaves no trace in the plan.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 
@@ -53,9 +53,9 @@ pub(crate) struct Known {
     /// Texts by sender and client id, at least those the batch names.
     pub(crate) earlier: HashMap<(UserId, String), Row>,
     /// Who has whom as a friend.
-    pub(crate) friends: HashSet<(UserId, UserId)>,
+    pub(crate) friends: foldhash::HashSet<(UserId, UserId)>,
     /// The private conversations of each pair, the oldest first: originals may have stored two.
-    pub(crate) heads: HashMap<Pair, Vec<Head>>,
+    pub(crate) heads: foldhash::HashMap<Pair, Vec<Head>>,
     /// The highest key given so far.
     pub(crate) last_key: i64,
     /// The highest conversation id given so far.
@@ -77,17 +77,25 @@ impl Known {
         if let Some(first) = self.answered_before(request)? {
             return Ok(first);
         }
-        let pair = Pair::of(request);
-        let known = self.heads.get(&pair).map_or(&[][..], Vec::as_slice);
+        let at = self.place(request)?;
+        Ok(self.append(request, at, plan))
+    }
+
+    /// Whether a request is refused, unless it was stored before.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only SQLite's look-ups depend on it"))]
+    pub(crate) fn refuses(&self, request: &NewTexts) -> bool {
+        self.place(request).is_err()
+    }
+
+    /// Which conversation of its pair a request goes into.
+    fn place(&self, request: &NewTexts) -> Result<usize, SubmitError> {
+        let known = self.heads.get(&Pair::of(request)).map_or(&[][..], Vec::as_slice);
         let at = match request.thread {
             None => 0,
             Some(named) => known.iter().position(|head| head.thread == named).ok_or(SubmitError::NotAMember)?,
         };
-        if !self.friends.contains(&(request.sender, request.receiver)) {
-            return Err(SubmitError::NotFriends);
-        }
-
-        Ok(self.append(request, at, plan))
+        let are_friends = self.friends.contains(&(request.sender, request.receiver));
+        if are_friends { Ok(at) } else { Err(SubmitError::NotFriends) }
     }
 
     /// The conversation of a user and a friend, the older one if there are two; planned if there is none.
@@ -168,11 +176,12 @@ impl Known {
     /// The first results, if every text of the request was stored before. Refuses a request that uses a client id again
     /// for anything else, also twice within itself.
     fn answered_before(&self, request: &NewTexts) -> Result<Option<StoredTexts>, SubmitError> {
+        let is_alone = request.texts.len() == 1;
         let mut within: HashMap<&str, &str> = HashMap::new();
         let mut stored = Vec::new();
         for NewText { client_id, content } in &request.texts {
             let Some(id) = client_id else { continue };
-            if within.insert(id, content).is_some_and(|other| other != content) {
+            if !is_alone && within.insert(id, content).is_some_and(|other| other != content) {
                 return Err(SubmitError::ClientIdReused);
             }
             if let Some(earlier) = self.earlier.get(&(request.sender, id.clone())) {

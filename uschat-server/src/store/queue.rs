@@ -101,7 +101,6 @@ fn stopped() -> SubmitError {
 #[derive(Debug)]
 pub(super) struct Waiting {
     /// Tells the order in which requests were handed over, as far as one session or one conversation can tell.
-    #[cfg_attr(not(feature = "mysql"), expect(dead_code, reason = "only the committer of MySQL puts requests back"))]
     number: u64,
     pub(super) texts: NewTexts,
     /// When it is given up.

@@ -1,5 +1,6 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
+use foldhash::HashSet;
 use uschat_proto::chat::ThreadId;
 
 /// What was told to a client that does not say what it has, and is not confirmed by its system yet: which numbers are

@@ -50,6 +50,9 @@ impl Mergeable for TextPush {
 
 /// Cuts texts of one conversation into what one push may carry: those of one sender, up to the bounds of a request.
 pub(super) fn by_push(texts: Vec<StoredText>) -> Vec<Vec<StoredText>> {
+    if texts.len() == 1 {
+        return vec![texts];
+    }
     let mut pushes: Vec<Vec<StoredText>> = Vec::new();
     let mut size = 0;
     for text in texts {

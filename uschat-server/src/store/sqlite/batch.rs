@@ -1,16 +1,13 @@
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
-use serde::Serialize;
+use foldhash::{HashMap, HashSet};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uschat_proto::chat::{ThreadId, UserId};
 
 use super::{
     conversations::stored_text,
     database::{Database, begin, end, failed},
+    list::{List, ListQuery},
 };
 use crate::store::{
     CommitBatch, NewTexts, StoreError, StoredTexts, SubmitError,
@@ -18,36 +15,52 @@ use crate::store::{
     plan::{Head, Known, Pair, Plan, Row as Text},
 };
 
-// Lists travel as one JSON parameter: one statement, prepared once, for a batch of any length. CROSS JOIN keeps the list on
-// the outside, so that every entry is one look-up in an index.
-const EARLIER: &str =
-    "SELECT m.message_id, m.thread_id, m.seq, m.sender_id, m.recv_id, m.client_id, m.content, m.sent_at_ms
-    FROM json_each(?1) wanted CROSS JOIN chat_message m
-    ON m.sender_id = wanted.value ->> 0 AND m.client_id = wanted.value ->> 1";
-const FRIENDS: &str = "SELECT f.self_id, f.friend_id
-    FROM json_each(?1) wanted CROSS JOIN friend f
-    ON f.self_id = wanted.value ->> 0 AND f.friend_id = wanted.value ->> 1";
-const HEADS: &str = "SELECT p.user1_id, p.user2_id, p.thread_id, h.seq
-    FROM json_each(?1) wanted CROSS JOIN private_chat p
-    ON p.user1_id = wanted.value ->> 0 AND p.user2_id = wanted.value ->> 1
-    JOIN thread_head h ON h.thread_id = p.thread_id ORDER BY p.thread_id";
-/// A table of SQLite's own with one row a table that counts.
-const LAST_KEYS: &str = "SELECT coalesce(max(seq) FILTER (WHERE name = 'chat_message'), 0),
-    coalesce(max(seq) FILTER (WHERE name = 'chat_thread'), 0) FROM sqlite_sequence";
+// CROSS JOIN keeps the list on the outside, so that every entry is one look-up in an index.
+const EARLIER: List = List {
+    head: "SELECT m.message_id, m.thread_id, m.seq, m.sender_id, m.recv_id, m.client_id, m.content, m.sent_at_ms
+        FROM (VALUES ",
+    row: "(?, ?)",
+    tail: ") wanted CROSS JOIN chat_message m ON m.sender_id = wanted.column1 AND m.client_id = wanted.column2",
+};
+/// Rows are pairs, in both orders: a conversation is stored in either. Keys are in a table of SQLite's own with a row for each
+/// table that counts.
+const PAIRS: List = List {
+    head: "SELECT wanted.column1 AS self, wanted.column2 AS other,
+            EXISTS (SELECT 1 FROM friend f WHERE f.self_id = wanted.column1 AND f.friend_id = wanted.column2) AS friends,
+            p.thread_id, h.seq,
+            coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'chat_message'), 0) AS last_key,
+            coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'chat_thread'), 0) AS last_thread
+        FROM (VALUES ",
+    row: "(?, ?)",
+    tail: ") wanted LEFT JOIN private_chat p ON p.user1_id = wanted.column1 AND p.user2_id = wanted.column2
+        LEFT JOIN thread_head h ON h.thread_id = p.thread_id WHERE wanted.column1 IS NOT NULL",
+};
 
-const INSERT_THREADS: &str = "INSERT INTO chat_thread (id, type) SELECT value ->> 0, 'private' FROM json_each(?1)";
-const INSERT_PRIVATE: &str = "INSERT INTO private_chat (thread_id, user1_id, user2_id)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)";
-const INSERT_TEXTS: &str = "INSERT INTO chat_message
-    (message_id, thread_id, seq, sender_id, recv_id, client_id, content, sent_at_ms)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
-    FROM json_each(?1)";
-const SET_HEADS: &str = "INSERT INTO thread_head (thread_id, seq, last_key)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true
-    ON CONFLICT (thread_id) DO UPDATE SET seq = excluded.seq, last_key = excluded.last_key";
+const INSERT_THREADS: List = List {
+    head: "INSERT INTO chat_thread (id, type) SELECT column1, 'private' FROM (VALUES ",
+    row: "(?)",
+    tail: ") WHERE column1 IS NOT NULL",
+};
+const INSERT_PRIVATE: List = List {
+    head: "INSERT INTO private_chat (thread_id, user1_id, user2_id) SELECT * FROM (VALUES ",
+    row: "(?, ?, ?)",
+    tail: ") WHERE column1 IS NOT NULL",
+};
+const INSERT_TEXTS: List = List {
+    head: "INSERT INTO chat_message (message_id, thread_id, seq, sender_id, recv_id, client_id, content, sent_at_ms)
+        SELECT * FROM (VALUES ",
+    row: "(?, ?, ?, ?, ?, ?, ?, ?)",
+    tail: ") WHERE column1 IS NOT NULL ON CONFLICT (sender_id, client_id) WHERE client_id IS NOT NULL DO NOTHING",
+};
+const SET_HEADS: List = List {
+    head: "INSERT INTO thread_head (thread_id, seq, last_key) SELECT * FROM (VALUES ",
+    row: "(?, ?, ?)",
+    tail: ") WHERE column1 IS NOT NULL
+        ON CONFLICT (thread_id) DO UPDATE SET seq = excluded.seq, last_key = excluded.last_key",
+};
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[EARLIER, FRIENDS, HEADS];
+pub(super) const LIST_LOOK_UPS: &[List] = &[EARLIER, PAIRS];
 
 impl CommitBatch for Database {
     /// One transaction for all; if the database refuses one of the rows, the batch is halved until the offender is alone.
@@ -76,13 +89,50 @@ impl CommitBatch for Database {
     }
 }
 
+/// Whether texts are expected that were stored before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retries {
+    Unexpected,
+    Expected,
+}
+
+/// Why a transaction was rolled back.
+enum Undone {
+    /// There are texts that were stored before, which was not expected.
+    Retries,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Undone {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 impl Database {
+    /// Nearly every text is new, and that one is not shows when it is inserted: only then is looked for what was stored
+    /// before.
     async fn commit_part(&self, batch: &[&NewTexts]) -> Result<Vec<Result<StoredTexts, SubmitError>>, StoreError> {
+        let mut attempt = self.attempt(batch, Retries::Unexpected).await;
+        if matches!(attempt, Err(Undone::Retries)) {
+            attempt = self.attempt(batch, Retries::Expected).await;
+        }
+        attempt.map_err(|undone| match undone {
+            Undone::Failed(error) => error,
+            Undone::Retries => StoreError::Corrupt("a client id is taken, but its text is not found".into()),
+        })
+    }
+
+    async fn attempt(
+        &self,
+        batch: &[&NewTexts],
+        retries: Retries,
+    ) -> Result<Vec<Result<StoredTexts, SubmitError>>, Undone> {
         let mut writer = self.writer().await?;
         let began = Instant::now();
         self.meter.sent(2);
         let mut transaction = begin(&mut writer).await?;
-        let outcomes = store(&mut transaction, batch, &self.meter).await;
+        let outcomes = store(&mut transaction, batch, retries, &self.meter).await;
         let outcomes = end(transaction, outcomes).await?;
         self.meter.committed(outcomes.iter().flatten(), began.elapsed());
         Ok(outcomes)
@@ -92,93 +142,117 @@ impl Database {
 async fn store(
     connection: &mut SqliteConnection,
     batch: &[&NewTexts],
+    retries: Retries,
     meter: &Meter,
-) -> Result<Vec<Result<StoredTexts, SubmitError>>, StoreError> {
+) -> Result<Vec<Result<StoredTexts, SubmitError>>, Undone> {
+    let pairs: HashSet<_> = batch.iter().map(|request| Pair::of(request)).collect();
+    let mut known = load(connection, pairs, meter).await?;
+    // What was stored before is answered as it was then, whatever has changed since.
+    if retries == Retries::Expected || batch.iter().any(|request| known.refuses(request)) {
+        load_earlier(connection, batch, &mut known, meter).await?;
+    }
+    let mut plan = Plan::default();
+    let outcomes = batch.iter().map(|request| known.plan(request, &mut plan)).collect();
+    let stored = write(connection, &plan, meter).await?;
+    if stored < plan.rows.len() { Err(Undone::Retries) } else { Ok(outcomes) }
+}
+
+/// Reads what decides about texts between these pairs.
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    pairs: impl IntoIterator<Item = Pair>,
+    meter: &Meter,
+) -> Result<Known, StoreError> {
+    let both_orders = pairs.into_iter().flat_map(|pair| [(pair.0, pair.1), (pair.1, pair.0)]);
+    let both_orders: Vec<_> = both_orders.collect();
+    let mut known = Known::default();
+    for pairs in both_orders.chunks(List::MOST) {
+        let query = pairs.iter().fold(PAIRS.query(pairs.len()), |query, (one, other)| query.bind(one.0).bind(other.0));
+        meter.sent(1);
+        for row in query.fetch_all(&mut *connection).await.map_err(failed)? {
+            know_pair(&mut known, &row).map_err(failed)?;
+        }
+    }
+    Ok(known)
+}
+
+fn know_pair(known: &mut Known, row: &SqliteRow) -> Result<(), sqlx::Error> {
+    let (one, other) = (UserId(row.try_get("self")?), UserId(row.try_get("other")?));
+    if row.try_get("friends")? {
+        known.friends.insert((one, other));
+    }
+    if let (Some(thread), Some(seq)) = (row.try_get("thread_id")?, row.try_get("seq")?) {
+        let heads = known.heads.entry(Pair::new(one, other)).or_default();
+        heads.push(Head { thread: ThreadId(thread), seq });
+        heads.sort_by_key(|head| head.thread);
+    }
+    (known.last_key, known.last_thread) = (row.try_get("last_key")?, row.try_get("last_thread")?);
+    Ok(())
+}
+
+/// Reads the texts that have client ids of this batch.
+async fn load_earlier(
+    connection: &mut SqliteConnection,
+    batch: &[&NewTexts],
+    known: &mut Known,
+    meter: &Meter,
+) -> Result<(), StoreError> {
     let ids = batch.iter().flat_map(|request| {
         let ids = request.texts.iter().filter_map(|text| text.client_id.as_deref());
         ids.map(|id| (request.sender.0, id))
     });
-    let ids: Vec<_> = ids.collect::<HashSet<_>>().into_iter().collect();
-    let pairs = batch.iter().map(|request| Pair::of(request));
-    let pairs: Vec<_> = pairs.collect::<HashSet<_>>().into_iter().collect();
-
-    let mut known = load(connection, &ids, &pairs, meter).await?;
-    let mut plan = Plan::default();
-    let outcomes = batch.iter().map(|request| known.plan(request, &mut plan)).collect();
-    write(connection, &plan, meter).await?;
-    Ok(outcomes)
-}
-
-/// Reads what decides about texts with these client ids, between these pairs (each named once).
-pub(super) async fn load(
-    connection: &mut SqliteConnection,
-    ids: &[(i32, &str)],
-    pairs: &[Pair],
-    meter: &Meter,
-) -> Result<Known, StoreError> {
-    let mut known = Known::default();
-    meter.sent(3 + u64::from(!ids.is_empty()));
-    if !ids.is_empty() {
-        let earlier = sqlx::query(EARLIER).bind(json(ids)?).try_map(|row: SqliteRow| {
-            let receiver = UserId(row.try_get("recv_id")?);
-            Ok(Text { text: stored_text(&row)?, receiver })
-        });
-        for earlier in earlier.fetch_all(&mut *connection).await.map_err(failed)? {
-            if let Some(id) = earlier.text.client_id.clone() {
-                known.earlier.insert((earlier.text.sender, id), earlier);
+    let ids: Vec<_> = ids.collect();
+    for ids in ids.chunks(List::MOST) {
+        let query = ids.iter().fold(EARLIER.query(ids.len()), |query, (sender, id)| query.bind(sender).bind(*id));
+        meter.sent(1);
+        for row in query.fetch_all(&mut *connection).await.map_err(failed)? {
+            let text = stored_text(&row).map_err(failed)?;
+            if let Some(id) = text.client_id.clone() {
+                let receiver = UserId(row.try_get("recv_id").map_err(failed)?);
+                known.earlier.insert((text.sender, id), Text { text, receiver });
             }
         }
     }
-    let both_orders: HashSet<_> = pairs.iter().flat_map(|pair| [(pair.0.0, pair.1.0), (pair.1.0, pair.0.0)]).collect();
-    let both_orders = json(&both_orders)?;
-    let friends = sqlx::query_as(FRIENDS).bind(&both_orders).fetch_all(&mut *connection).await.map_err(failed)?;
-    known.friends = friends.into_iter().map(|(user, friend)| (UserId(user), UserId(friend))).collect();
-    let heads = sqlx::query_as(HEADS).bind(&both_orders).fetch_all(&mut *connection).await.map_err(failed)?;
-    for (one, other, thread, seq) in heads {
-        let heads = known.heads.entry(Pair::new(UserId(one), UserId(other))).or_default();
-        heads.push(Head { thread: ThreadId(thread), seq });
-    }
-    let last_keys = sqlx::query_as(LAST_KEYS).fetch_one(connection).await.map_err(failed)?;
-    (known.last_key, known.last_thread) = last_keys;
-    Ok(known)
+    Ok(())
 }
 
-/// Writes what a plan gathered.
-pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan, meter: &Meter) -> Result<(), StoreError> {
-    if plan.opened.is_empty() && plan.rows.is_empty() {
-        return Ok(());
+/// Writes what a plan gathered. Returns how many texts: those whose client ids are taken are left out.
+pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan, meter: &Meter) -> Result<usize, StoreError> {
+    for opened in plan.opened.chunks(List::MOST) {
+        let threads = opened.iter().fold(INSERT_THREADS.query(opened.len()), |query, (thread, _)| query.bind(thread.0));
+        execute(connection, threads, meter).await?;
+        let private = opened.iter().fold(INSERT_PRIVATE.query(opened.len()), |query, (thread, pair)| {
+            query.bind(thread.0).bind(pair.0.0).bind(pair.1.0)
+        });
+        execute(connection, private, meter).await?;
     }
-    meter.sent(2);
-    if !plan.opened.is_empty() {
-        meter.sent(2);
-        let opened: Vec<_> = plan.opened.iter().map(|(thread, pair)| (thread.0, pair.0.0, pair.1.0)).collect();
-        execute(connection, INSERT_THREADS, &opened).await?;
-        execute(connection, INSERT_PRIVATE, &opened).await?;
+    let mut stored = 0;
+    for texts in plan.rows.chunks(List::MOST) {
+        let insert = texts.iter().fold(INSERT_TEXTS.query(texts.len()), |query, Text { text, receiver }| {
+            let query = query.bind(text.key.0).bind(text.thread.0).bind(text.seq).bind(text.sender.0).bind(receiver.0);
+            query.bind(text.client_id.as_deref()).bind(&*text.content).bind(text.sent_at)
+        });
+        stored += execute(connection, insert, meter).await?;
     }
-    let rows = plan.rows.iter().map(|Text { text, receiver }| {
-        let (key, thread, id) = (text.key.0, text.thread.0, &text.client_id);
-        (key, thread, text.seq, text.sender.0, receiver.0, id, &text.content, text.sent_at)
-    });
-    execute(connection, INSERT_TEXTS, &rows.collect::<Vec<_>>()).await?;
     // Rows ascend, so the last one of each conversation stays.
     let opened = plan.opened.iter().map(|(thread, _)| (thread.0, (0, 0)));
     let moved = plan.rows.iter().map(|Text { text, .. }| (text.thread.0, (text.seq, text.key.0)));
     let heads: HashMap<_, _> = opened.chain(moved).collect();
-    let heads: Vec<_> = heads.into_iter().map(|(thread, (seq, key))| (thread, seq, key)).collect();
-    execute(connection, SET_HEADS, &heads).await
+    let heads: Vec<_> = heads.into_iter().collect();
+    for heads in heads.chunks(List::MOST) {
+        let set = heads
+            .iter()
+            .fold(SET_HEADS.query(heads.len()), |query, (thread, (seq, key))| query.bind(thread).bind(seq).bind(key));
+        execute(connection, set, meter).await?;
+    }
+    Ok(stored)
 }
 
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-    rows: &impl Serialize,
-) -> Result<(), StoreError> {
-    sqlx::query(statement).bind(json(rows)?).execute(connection).await.map_err(failed)?;
-    Ok(())
-}
-
-pub(super) fn json(list: &(impl Serialize + ?Sized)) -> Result<String, StoreError> {
-    serde_json::to_string(list).map_err(|error| StoreError::Corrupt(error.to_string()))
+/// Returns how many rows it wrote.
+async fn execute(connection: &mut SqliteConnection, query: ListQuery, meter: &Meter) -> Result<usize, StoreError> {
+    meter.sent(1);
+    let done = query.execute(connection).await.map_err(failed)?;
+    Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
 }
 
 /// One error for each of the requests that failed together.

@@ -122,7 +122,7 @@ async fn approve(
         let insert = sqlx::query(statement).bind(user.0).bind(friend.0).bind(remark);
         insert.execute(&mut *connection).await.map_err(failed)?;
     }
-    let mut known = batch::load(connection, &[], &[Pair::new(approver, applicant)], meter).await?;
+    let mut known = batch::load(connection, [Pair::new(approver, applicant)], meter).await?;
     let mut plan = Plan::default();
     let now = chrono::Utc::now().timestamp_millis();
     let said = known.plan_opening(approver, applicant, &introduction, now, &mut plan);

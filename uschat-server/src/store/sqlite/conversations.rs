@@ -7,6 +7,7 @@ use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 use super::{
     SqliteStore, batch,
     database::{begin, end, failed},
+    list::List,
 };
 use crate::store::{
     Conversations, NewTexts, OpenThreadError, Place, PrivateThread, Progress, Receipt, Standing, StoreError,
@@ -19,9 +20,11 @@ const HISTORY: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, 
     FROM chat_message WHERE thread_id = ?1 AND message_id > ?2 ORDER BY message_id LIMIT ?3";
 const TEXTS_AFTER: &str = "SELECT message_id, thread_id, seq, sender_id, client_id, content, sent_at_ms
     FROM chat_message WHERE thread_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-const TEXTS_AT: &str = "SELECT m.message_id, m.thread_id, m.seq, m.sender_id, m.client_id, m.content, m.sent_at_ms
-    FROM json_each(?1) wanted CROSS JOIN chat_message m
-    ON m.thread_id = wanted.value ->> 0 AND m.seq = wanted.value ->> 1";
+const TEXTS_AT: List = List {
+    head: "SELECT m.message_id, m.thread_id, m.seq, m.sender_id, m.client_id, m.content, m.sent_at_ms FROM (VALUES ",
+    row: "(?, ?)",
+    tail: ") wanted CROSS JOIN chat_message m ON m.thread_id = wanted.column1 AND m.seq = wanted.column2",
+};
 const PRIVATE_THREAD: &str = "SELECT min(thread_id) FROM private_chat
     WHERE (user1_id = ?1 AND user2_id = ?2) OR (user1_id = ?2 AND user2_id = ?1)";
 
@@ -37,7 +40,9 @@ const PARTICIPANTS: &str =
     "SELECT min(user1_id, user2_id), max(user1_id, user2_id) FROM private_chat WHERE thread_id = ?1";
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[HISTORY, TEXTS_AFTER, TEXTS_AT, PRIVATE_THREAD, THREADS, PARTICIPANTS];
+pub(super) const LOOK_UPS: &[&str] = &[HISTORY, TEXTS_AFTER, PRIVATE_THREAD, THREADS, PARTICIPANTS];
+#[cfg(test)]
+pub(super) const LIST_LOOK_UPS: &[List] = &[TEXTS_AT];
 
 #[async_trait]
 impl Conversations for SqliteStore {
@@ -100,10 +105,17 @@ impl Conversations for SqliteStore {
     }
 
     async fn texts_at(&self, places: &[(ThreadId, i64)]) -> Result<Vec<StoredText>, StoreError> {
-        let places: HashSet<_> = places.iter().map(|&(thread, seq)| (thread.0, seq)).collect();
+        let places: HashSet<_> = places.iter().collect();
+        let places: Vec<_> = places.into_iter().collect();
         let mut reader = self.database.reader().await?;
-        let rows = sqlx::query(TEXTS_AT).bind(batch::json(&places)?).try_map(|row| stored_text(&row));
-        rows.fetch_all(&mut *reader).await.map_err(failed)
+        let mut texts = Vec::with_capacity(places.len());
+        for places in places.chunks(List::MOST) {
+            let query =
+                places.iter().fold(TEXTS_AT.query(places.len()), |query, (thread, seq)| query.bind(thread.0).bind(seq));
+            let found = query.try_map(|row| stored_text(&row)).fetch_all(&mut *reader).await;
+            texts.extend(found.map_err(failed)?);
+        }
+        Ok(texts)
     }
 
     async fn standings(&self, uid: UserId, threads: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
@@ -133,7 +145,7 @@ async fn open_private(
     friend: UserId,
     meter: &Meter,
 ) -> Result<ThreadId, OpenThreadError> {
-    let mut known = batch::load(connection, &[], &[Pair::new(uid, friend)], meter).await?;
+    let mut known = batch::load(connection, [Pair::new(uid, friend)], meter).await?;
     let mut plan = Plan::default();
     let thread = known.plan_private(uid, friend, &mut plan).ok_or(OpenThreadError::NotFriends)?;
     batch::write(connection, &plan, meter).await?;

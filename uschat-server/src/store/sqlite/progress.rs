@@ -6,17 +6,22 @@ use sqlx::{Row, sqlite::SqliteRow};
 use uschat_proto::chat::{MessageKey, ThreadId, UserId};
 
 use super::{
-    batch::{execute, json},
-    database::{Database, begin, end, failed},
+    database::{Database, failed},
+    list::List,
 };
 use crate::store::{Progress, Standing, StoreError, ThreadHead};
 
-const STANDINGS: &str = "SELECT p.thread_id, iif(p.user1_id = ?1, p.user2_id, p.user1_id) AS peer, h.seq AS head,
-        coalesce(g.delivered_seq, h.taken_over) AS delivered, coalesce(g.read_seq, 0) AS read
-    FROM json_each(?2) wanted CROSS JOIN private_chat p ON p.thread_id = wanted.value
-    JOIN thread_head h ON h.thread_id = p.thread_id
-    LEFT JOIN thread_progress g ON g.user_id = ?1 AND g.thread_id = p.thread_id
-    WHERE p.user1_id = ?1 OR p.user2_id = ?1";
+/// Rows are a conversation and the user.
+const STANDINGS: List = List {
+    head: "SELECT p.thread_id, iif(p.user1_id = wanted.column2, p.user2_id, p.user1_id) AS peer, h.seq AS head,
+            coalesce(g.delivered_seq, h.taken_over) AS delivered, coalesce(g.read_seq, 0) AS read
+        FROM (VALUES ",
+    row: "(?, ?)",
+    tail: ") wanted CROSS JOIN private_chat p
+            ON p.thread_id = wanted.column1 AND wanted.column2 IN (p.user1_id, p.user2_id)
+        JOIN thread_head h ON h.thread_id = p.thread_id
+        LEFT JOIN thread_progress g ON g.user_id = wanted.column2 AND g.thread_id = p.thread_id",
+};
 /// Both halves come in the order of their indexes and are merged.
 const WAITING: &str = "SELECT p.thread_id, p.user2_id AS peer, h.seq AS head,
             coalesce(g.delivered_seq, h.taken_over) AS delivered, coalesce(g.read_seq, 0) AS read
@@ -34,26 +39,39 @@ const HEADS_AFTER: &str =
     FROM thread_head h CROSS JOIN private_chat p ON p.thread_id = h.thread_id
     WHERE h.last_key > ?1 ORDER BY h.last_key LIMIT ?2";
 const LAST_KEY: &str = "SELECT coalesce(max(message_id), 0) FROM chat_message";
-/// Of somebody without a row, what was taken over counts as delivered. A row that nothing moves is not written.
-const RECORD: &str = "INSERT INTO thread_progress (user_id, thread_id, delivered_seq, read_seq)
-    SELECT f.uid, h.thread_id, max(h.taken_over, min(h.seq, wanted.value ->> 3)), max(0, min(h.seq, wanted.value ->> 4))
-    FROM json_each(?1) wanted
-    CROSS JOIN user_fence f ON f.uid = wanted.value ->> 0 AND f.fence = wanted.value ->> 1
-    CROSS JOIN private_chat p ON p.thread_id = wanted.value ->> 2 AND f.uid IN (p.user1_id, p.user2_id)
-    CROSS JOIN thread_head h ON h.thread_id = p.thread_id WHERE true
-    ON CONFLICT (user_id, thread_id) DO UPDATE SET delivered_seq = max(delivered_seq, excluded.delivered_seq),
-        read_seq = max(read_seq, excluded.read_seq)
-    WHERE excluded.delivered_seq > delivered_seq OR excluded.read_seq > read_seq";
+/// Rows are a user, their fence, a conversation, and how far it was delivered and read. Of somebody without a record, what was
+/// taken over counts as delivered. A record that nothing moves is not written.
+const RECORD: List = List {
+    head: "INSERT INTO thread_progress (user_id, thread_id, delivered_seq, read_seq)
+        SELECT f.uid, h.thread_id, max(h.taken_over, min(h.seq, wanted.column4)), max(0, min(h.seq, wanted.column5))
+        FROM (VALUES ",
+    row: "(?, ?, ?, ?, ?)",
+    tail: ") wanted
+        CROSS JOIN user_fence f ON f.uid = wanted.column1 AND f.fence = wanted.column2
+        CROSS JOIN private_chat p ON p.thread_id = wanted.column3 AND f.uid IN (p.user1_id, p.user2_id)
+        CROSS JOIN thread_head h ON h.thread_id = p.thread_id WHERE true
+        ON CONFLICT (user_id, thread_id) DO UPDATE SET delivered_seq = max(delivered_seq, excluded.delivered_seq),
+            read_seq = max(read_seq, excluded.read_seq)
+        WHERE excluded.delivered_seq > delivered_seq OR excluded.read_seq > read_seq",
+};
 
 #[cfg(test)]
-pub(super) const LOOK_UPS: &[&str] = &[STANDINGS, WAITING, HEADS_AFTER, LAST_KEY, RECORD];
+pub(super) const LOOK_UPS: &[&str] = &[WAITING, HEADS_AFTER, LAST_KEY];
+#[cfg(test)]
+pub(super) const LIST_LOOK_UPS: &[List] = &[STANDINGS, RECORD];
 
 impl Database {
     pub(super) async fn standings(&self, uid: UserId, threads: &[ThreadId]) -> Result<Vec<Standing>, StoreError> {
-        let threads: HashSet<_> = threads.iter().map(|thread| thread.0).collect();
+        let threads: HashSet<_> = threads.iter().collect();
+        let threads: Vec<_> = threads.into_iter().collect();
         let mut reader = self.reader().await?;
-        let rows = sqlx::query(STANDINGS).bind(uid.0).bind(json(&threads)?).try_map(standing);
-        rows.fetch_all(&mut *reader).await.map_err(failed)
+        let mut standings = Vec::with_capacity(threads.len());
+        for threads in threads.chunks(List::MOST) {
+            let query =
+                threads.iter().fold(STANDINGS.query(threads.len()), |query, thread| query.bind(thread.0).bind(uid.0));
+            standings.extend(query.try_map(standing).fetch_all(&mut *reader).await.map_err(failed)?);
+        }
+        Ok(standings)
     }
 
     pub(super) async fn waiting(
@@ -88,15 +106,14 @@ impl Database {
     }
 
     pub(super) async fn record_progress(&self, progress: &[Progress]) -> Result<(), StoreError> {
-        if progress.is_empty() {
-            return Ok(());
+        for progress in progress.chunks(List::MOST) {
+            let record = progress.iter().fold(RECORD.query(progress.len()), |query, news| {
+                query.bind(news.uid.0).bind(news.fence).bind(news.thread.0).bind(news.delivered).bind(news.read)
+            });
+            let mut writer = self.writer().await?;
+            record.execute(&mut *writer).await.map_err(failed)?;
         }
-        let news = progress.iter().map(|news| (news.uid.0, news.fence, news.thread.0, news.delivered, news.read));
-        let news: Vec<_> = news.collect();
-        let mut writer = self.writer().await?;
-        let mut transaction = begin(&mut writer).await?;
-        let recorded = execute(&mut transaction, RECORD, &news).await;
-        end(transaction, recorded).await
+        Ok(())
     }
 }
 

@@ -192,6 +192,29 @@ fn sixty_four_users_share_a_commit_and_its_statements() {
 }
 
 #[tokio::test]
+async fn thousands_of_texts_share_a_commit_with_a_retry() {
+    const REQUESTS: usize = 64;
+    const EACH: usize = 64;
+    let folder = tempfile::tempdir().unwrap();
+    let stores = Stores::new(open(&folder).await, ());
+    let (ada, bob, _) = stores.two_friends().await;
+    let ids: Vec<_> = (0..REQUESTS * EACH).map(|n| format!("id {n}")).collect();
+    let requests: Vec<_> =
+        ids.chunks(EACH).map(|ids| ids.iter().map(|id| (id.as_str(), "text")).collect::<Vec<_>>()).collect();
+    // This one waits for nobody; the others come together behind it.
+    let first = stores.conversations.submit(texts(ada, bob, &requests[7])).await.unwrap();
+    let receipts: Vec<_> = requests.iter().map(|new| stores.conversations.submit(texts(ada, bob, new))).collect();
+    let mut outcomes: Vec<_> = join_all(receipts).await.into_iter().map(Result::unwrap).collect();
+    let retried = outcomes.remove(7);
+    assert_eq!((retried.fresh, &retried.texts), (0, &first.texts));
+    assert!(outcomes.iter().all(|stored| stored.fresh == EACH));
+    // Number 1 is the line that their friendship began with.
+    let mut all = seqs(&first.texts);
+    all.extend(outcomes.iter().flat_map(|stored| seqs(&stored.texts)));
+    assert!(all.into_iter().eq(2..2 + i64::try_from(REQUESTS * EACH).unwrap()));
+}
+
+#[tokio::test]
 async fn what_was_stored_by_the_first_version_counts_as_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;

@@ -185,7 +185,7 @@ fn sixty_four_users_share_a_commit_and_its_statements() {
             assert!(join_all(receipts).await.iter().all(Result::is_ok));
             assert_eq!(value(&page.render(), "uschat_store_queue_requests"), 0);
             let more: Vec<_> = count().into_iter().zip(before).map(|(after, before)| after - before).collect();
-            // BEGIN, pairs, texts, heads, COMMIT.
+            // BEGIN, pairs, heads and texts in one round trip, COMMIT.
             assert_eq!(more, [1, 128, 5, 128, 1]);
         });
     });

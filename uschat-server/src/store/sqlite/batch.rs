@@ -59,6 +59,8 @@ const SET_HEADS: List = List {
         ON CONFLICT (thread_id) DO UPDATE SET seq = excluded.seq, last_key = excluded.last_key",
 };
 
+const NULL: Option<i64> = None;
+
 #[cfg(test)]
 pub(super) const LIST_LOOK_UPS: &[List] = &[EARLIER, PAIRS];
 
@@ -225,27 +227,30 @@ pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan, meter:
             query.bind(thread.0).bind(pair.0.0).bind(pair.1.0)
         });
         execute(connection, private, meter).await?;
+        let heads = opened.iter().map(|(thread, _)| (thread.0, 0, 0));
+        execute(connection, bind_heads(SET_HEADS.query(opened.len()), heads), meter).await?;
     }
     let mut stored = 0;
     for texts in plan.rows.chunks(List::MOST) {
-        let insert = texts.iter().fold(INSERT_TEXTS.query(texts.len()), |query, Text { text, receiver }| {
+        // Rows ascend, so the last one of each conversation stays.
+        let heads = texts.iter().map(|Text { text, .. }| (text.thread.0, (text.seq, text.key.0)));
+        let heads: HashMap<_, _> = heads.collect();
+        let both = SET_HEADS.query_and(heads.len(), INSERT_TEXTS, texts.len());
+        let both = bind_heads(both, heads.iter().map(|(&thread, &(seq, key))| (thread, seq, key)));
+        let both =
+            (heads.len()..List::places(heads.len())).fold(both, |query, _| query.bind(NULL).bind(NULL).bind(NULL));
+        let both = texts.iter().fold(both, |query, Text { text, receiver }| {
             let query = query.bind(text.key.0).bind(text.thread.0).bind(text.seq).bind(text.sender.0).bind(receiver.0);
             query.bind(text.client_id.as_deref()).bind(&*text.content).bind(text.sent_at)
         });
-        stored += execute(connection, insert, meter).await?;
-    }
-    // Rows ascend, so the last one of each conversation stays.
-    let opened = plan.opened.iter().map(|(thread, _)| (thread.0, (0, 0)));
-    let moved = plan.rows.iter().map(|Text { text, .. }| (text.thread.0, (text.seq, text.key.0)));
-    let heads: HashMap<_, _> = opened.chain(moved).collect();
-    let heads: Vec<_> = heads.into_iter().collect();
-    for heads in heads.chunks(List::MOST) {
-        let set = heads
-            .iter()
-            .fold(SET_HEADS.query(heads.len()), |query, (thread, (seq, key))| query.bind(thread).bind(seq).bind(key));
-        execute(connection, set, meter).await?;
+        meter.sent(1);
+        stored += execute(connection, both, meter).await?.saturating_sub(heads.len());
     }
     Ok(stored)
+}
+
+fn bind_heads(query: ListQuery, heads: impl Iterator<Item = (i64, i64, i64)>) -> ListQuery {
+    heads.fold(query, |query, (thread, seq, key)| query.bind(thread).bind(seq).bind(key))
 }
 
 /// Returns how many rows it wrote.

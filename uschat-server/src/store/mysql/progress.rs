@@ -14,7 +14,6 @@ use super::{
     conversations::Number,
     database::{Database, Work, int, uid},
     known::{MOST_LISTED, padded, with_places},
-    write::KEEP_PREPARED,
 };
 use crate::store::{Progress, Standing, StoreError, ThreadHead, plan::Pair};
 
@@ -171,7 +170,7 @@ impl Work for Record<'_> {
             record.bind(news.uid.0).bind(news.fence).bind(news.thread.0).bind(news.delivered).bind(news.read)
         };
         let record = padded(self.0).fold(sqlx::query(AssertSqlSafe(statement)), bind);
-        record.persistent(self.0.len() <= KEEP_PREPARED).execute(connection).await?;
+        record.execute(connection).await?;
         Ok(Ok(()))
     }
 }

@@ -1,4 +1,6 @@
 use std::error::Error;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+use std::sync::Arc;
 
 /// A store could not do what was asked. The cause is kept for the log; clients only learn
 /// [`ErrorCode::UNAVAILABLE`](uschat_proto::ErrorCode::UNAVAILABLE).
@@ -17,5 +19,15 @@ impl StoreError {
     /// Wraps the cause of an outage.
     pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Unavailable(cause.into())
+    }
+
+    /// One error for each of the requests that failed together.
+    #[cfg(any(feature = "mysql", feature = "sqlite"))]
+    pub(super) fn for_each(self, requests: usize) -> impl Iterator<Item = Self> {
+        let error = Arc::new(self);
+        (0..requests).map(move |_| match &*error {
+            Self::Corrupt(what) => Self::Corrupt(what.clone()),
+            Self::Unavailable(_) => Self::unavailable(Arc::clone(&error)),
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Stores texts of many requests in one transaction, and says of each what became of it.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{collections::HashSet, time::Instant};
 
 use sqlx::MySqlConnection;
 
@@ -65,7 +65,7 @@ impl Database {
                     parts.extend([second, first]);
                 }
                 Ok(Err(error)) | Err(Failure::Refused(error)) => {
-                    outcomes.extend(for_each(error, part.len()).map(|error| Outcome::Done(Err(error.into()))));
+                    outcomes.extend(error.for_each(part.len()).map(|error| Outcome::Done(Err(error.into()))));
                 }
                 Err(Failure::Contended(_)) => {
                     part.iter().for_each(|request| locked.add(request));
@@ -154,7 +154,7 @@ impl Work for Batch<'_> {
 fn after_unknown_commit(part: &[&NewTexts], error: StoreError) -> Vec<Outcome> {
     tracing::warn!(%error, requests = part.len(), "the database did not say whether it has stored texts");
     let mut given_up = HashSet::new();
-    let errors = for_each(error, part.len());
+    let errors = error.for_each(part.len());
     let outcome = |(request, error): (&&NewTexts, StoreError)| {
         let pair = Pair::of(request);
         let can_be_found = request.texts.iter().all(|text| text.client_id.is_some());
@@ -164,13 +164,4 @@ fn after_unknown_commit(part: &[&NewTexts], error: StoreError) -> Vec<Outcome> {
         if given_up.contains(&pair) { Outcome::Done(Err(error.into())) } else { Outcome::Unreached }
     };
     part.iter().zip(errors).map(outcome).collect()
-}
-
-/// One error for each of the requests that failed together.
-fn for_each(error: StoreError, requests: usize) -> impl Iterator<Item = StoreError> {
-    let error = Arc::new(error);
-    (0..requests).map(move |_| match &*error {
-        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
-        StoreError::Unavailable(_) => StoreError::unavailable(Arc::clone(&error)),
-    })
 }

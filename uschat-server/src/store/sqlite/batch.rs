@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use foldhash::{HashMap, HashSet};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -78,11 +78,11 @@ impl CommitBatch for Database {
                     parts.extend([second, first]);
                 }
                 Err(error @ StoreError::Corrupt(_)) => {
-                    outcomes.extend(for_each(error, part.len()).map(|error| Err(error.into())));
+                    outcomes.extend(error.for_each(part.len()).map(|error| Err(error.into())));
                 }
                 Err(error) => {
                     let rest = batch.len() - outcomes.len();
-                    outcomes.extend(for_each(error, rest).map(|error| Err(error.into())));
+                    outcomes.extend(error.for_each(rest).map(|error| Err(error.into())));
                     break;
                 }
             }
@@ -258,13 +258,4 @@ async fn execute(connection: &mut SqliteConnection, query: ListQuery, meter: &Me
     meter.sent(1);
     let done = query.execute(connection).await.map_err(failed)?;
     Ok(usize::try_from(done.rows_affected()).unwrap_or(usize::MAX))
-}
-
-/// One error for each of the requests that failed together.
-fn for_each(error: StoreError, requests: usize) -> impl Iterator<Item = StoreError> {
-    let error = Arc::new(error);
-    (0..requests).map(move |_| match &*error {
-        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
-        StoreError::Unavailable(_) => StoreError::unavailable(Arc::clone(&error)),
-    })
 }

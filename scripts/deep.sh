@@ -20,7 +20,7 @@ Steps, all of them in this order if none is named:
   kills         redis-server and mariadbd are killed and started again under load, 50 times each: nothing that was safe
                 to repeat fails, and the pools recover within a second; prints how fast
   battery       faults of servers, databases, networks and clocks under load, over and over, judged by the oracle
-                (examples/tests/battery_*.rs); the table goes to target/battery.md, the journal and the servers' log of a
+                (examples/tests/battery/); the table goes to target/battery.md, the journal and the servers' log of a
                 run that fails to target/battery
   miri          the frames under Miri; left out if there is no nightly toolchain with it
 
@@ -108,7 +108,7 @@ corpus() {
 
 properties() {
     PROPTEST_CASES=$cases tests "properties, $cases cases each" \
-        cargo test --release -p uschat-wire --all-features --test properties
+        cargo test --release -p uschat-wire --all-features --test frames -- properties
 }
 
 instructions() {
@@ -117,7 +117,7 @@ instructions() {
 
 kills() {
     USCHAT_KILLS=$kills tests "recovery, $kills kills each" \
-        cargo test -p uschat-pool --all-features --test real_server_redis --test real_server_sql -- --nocapture killed restarts
+        cargo test -p uschat-pool --all-features --test redis --test sql -- --nocapture killed restarts
 }
 
 # One test at a time: each of them keeps the machine busy by itself.
@@ -125,7 +125,7 @@ battery() {
     rm -f target/battery.md
     USCHAT_BATTERY_ROUNDS=$rounds tests "battery, $rounds rounds" \
         env ${seed:+"USCHAT_BATTERY_SEED=$seed"} \
-        cargo test -p uschat-examples --no-fail-fast --test 'battery_*' -- --nocapture --test-threads 1
+        cargo test -p uschat-examples --no-fail-fast --test battery -- --nocapture --test-threads 1
     [ ! -e target/battery.md ] || cat target/battery.md
 }
 
@@ -135,8 +135,9 @@ miri() {
         left_out+=("miri: there is no nightly toolchain with it; rustup toolchain install nightly --component miri")
         return
     fi
-    MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=16 tests "miri" \
-        cargo +nightly miri test -p uschat-wire --all-features --lib --test golden --test codec --test properties
+    export MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=16
+    tests "miri" cargo +nightly miri test -p uschat-wire --all-features --lib
+    tests "miri" cargo +nightly miri test -p uschat-wire --all-features --test frames --test io -- golden properties codec
 }
 
 for name in "${chosen[@]}"; do

@@ -1,5 +1,5 @@
 //! What a driver logs while it connects, verifies or cleans carries the pool's name; a connection that is handed out at
-//! once leaves no trace.
+//! once leaves no trace. Alone in its program: what is told where is decided for all threads of one.
 #![allow(clippy::unwrap_used, reason = "tests only")]
 
 use std::{

@@ -2,6 +2,8 @@
 #![cfg(all(feature = "gate", feature = "verify", feature = "status"))]
 #![allow(clippy::unwrap_used, reason = "tests only")]
 
+#[allow(dead_code, reason = "shared with the tests of the gate")]
+#[path = "gate/support/mod.rs"]
 mod gate_support;
 
 use std::{

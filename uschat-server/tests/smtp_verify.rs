@@ -1,4 +1,5 @@
-//! The verification service with a real mail server behind it: what a client is told, what is counted, what is logged.
+//! The verification service with a real mail server behind it: what a client is told, what is counted, what is logged. Alone
+//! in its program: what is told where is decided for all threads of one.
 #![cfg(feature = "smtp")]
 #![allow(clippy::unwrap_used, reason = "tests only")]
 

@@ -1,12 +1,12 @@
 //! Redis and MariaDB behind a topology, and a look at their keys and rows with commands of their own.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use ::redis::FromRedisValue;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row, mysql::MySqlRow};
-use tokio::sync::OnceCell;
 
-use super::in_time;
+use super::{
+    in_time,
+    servers::{execute, new_database, new_redis},
+};
 
 #[path = "../../../uschat-server/tests/real_servers/mariadb.rs"]
 pub mod mariadb;
@@ -24,27 +24,18 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// On the servers that the tests of one program share; at most 16 of them.
+    /// The database on a server of its own.
+    pub const DATABASE: &str = "alone";
+
+    /// On the servers that the tests of one program share.
     pub async fn shared() -> Self {
-        static REDIS: OnceCell<RedisServer> = OnceCell::const_new();
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(number < 16, "a Redis has 16 databases");
-        let redis = REDIS.get_or_init(RedisServer::start).await;
-        Self::new(redis, MariaDb::shared().await, number).await
+        Self { redis: new_redis().await, sql: new_database().await }
     }
 
-    /// On these servers.
+    /// On these servers, which have none yet: [`DATABASE`](Self::DATABASE) is created.
     pub async fn on(redis: &RedisServer, mariadb: &MariaDb) -> Self {
-        Self::new(redis, mariadb, 0).await
-    }
-
-    async fn new(redis: &RedisServer, mariadb: &MariaDb, number: usize) -> Self {
-        let create = format!("CREATE DATABASE case{number}");
-        let mut connection = MySqlConnection::connect(&mariadb.url("")).await.unwrap();
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        Self { redis: format!("{}/{number}", redis.url()), sql: mariadb.url(&format!("case{number}")) }
+        execute(&mariadb.url(""), &format!("CREATE DATABASE {}", Self::DATABASE)).await;
+        Self { redis: format!("{}/0", redis.url()), sql: mariadb.url(Self::DATABASE) }
     }
 
     /// The options that run a topology on them, with a process for each server.

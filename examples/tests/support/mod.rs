@@ -13,6 +13,7 @@ mod raw_client;
 mod ready_reader;
 mod rows;
 pub mod servers;
+pub mod sqlite_dump;
 mod topology;
 mod tour;
 mod user;

@@ -84,6 +84,36 @@ impl MariaDb {
         self.pid
     }
 
+    /// Stops the process where it is: connections stay open and nothing is answered. Returns when none of its threads runs.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+        // A thread that was about to answer may do so even after the signal was sent.
+        while !self.is_frozen() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn is_frozen(&self) -> bool {
+        // Elsewhere the signal alone must do.
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.pid)) else { return true };
+        let is_stopped = |thread: std::fs::DirEntry| {
+            // The name in parentheses may hold anything; then the state.
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        };
+        threads.flatten().all(is_stopped)
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{signal} {}", self.pid)).status().unwrap();
+        assert!(sent.success(), "kill -{signal} {}", self.pid);
+    }
+
     /// Ends the server as a crash would; its data stay.
     pub fn kill9(&mut self) {
         std::fs::write(self.folder.join("keep"), "").unwrap();

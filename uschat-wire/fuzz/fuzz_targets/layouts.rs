@@ -2,13 +2,13 @@
 // A target needs some of the shared checks.
 #![allow(dead_code)]
 
-#[path = "../../tests/checks/mod.rs"]
+#[path = "../../tests/frames/checks/mod.rs"]
 mod checks;
-#[path = "../../tests/pattern/mod.rs"]
+#[path = "../../tests/frames/pattern/mod.rs"]
 mod pattern;
-#[path = "../../tests/reference/mod.rs"]
+#[path = "../../tests/frames/reference/mod.rs"]
 mod reference;
-#[path = "../../tests/targets/mod.rs"]
+#[path = "../../tests/frames/targets/mod.rs"]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::layouts::check(input));

@@ -47,6 +47,14 @@ impl Pair {
     }
 }
 
+/// Whether texts are expected that were stored before. Nearly every text is new, and that one is not shows when it is
+/// inserted: only then is looked for what was stored before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retries {
+    Unexpected,
+    Expected,
+}
+
 /// What is stored, as far as it decides about a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -82,7 +90,6 @@ impl Known {
     }
 
     /// Whether a request is refused, unless it was stored before.
-    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only SQLite's look-ups depend on it"))]
     pub(crate) fn refuses(&self, request: &NewTexts) -> bool {
         self.place(request).is_err()
     }

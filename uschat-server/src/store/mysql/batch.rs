@@ -13,7 +13,7 @@ use super::{
 };
 use crate::store::{
     NewTexts, StoreError, StoredTexts, SubmitError,
-    plan::{Pair, Plan},
+    plan::{Pair, Plan, Retries},
 };
 
 /// Most texts in one transaction: their statements stay well below the 65,535 values that one may have.
@@ -36,18 +36,18 @@ impl Database {
     /// splits the batch until the offender is alone.
     pub(super) async fn store(&self, batch: &[&NewTexts], locks: Locks) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(batch.len());
-        let mut parts: Vec<&[&NewTexts]> = self.parts(batch);
-        parts.reverse();
+        let parts = self.parts(batch).into_iter().rev();
+        let mut parts: Vec<_> = parts.map(|part| (part, Retries::Unexpected)).collect();
         let mut locked = Ties::default();
         let mut unreached = false;
-        while let Some(part) = parts.pop() {
+        while let Some((part, retries)) = parts.pop() {
             if unreached {
                 outcomes.extend(part.iter().map(|_| Outcome::Unreached));
                 continue;
             }
             let began = Instant::now();
             self.meter.sent(2);
-            let attempt = Batch { database: self, requests: part, locked: &locked, locks };
+            let attempt = Batch { database: self, requests: part, locked: &locked, locks, retries };
             match self.attempt(&self.committing, &attempt).await {
                 Ok(Ok(stored)) => {
                     let done = stored.iter().filter_map(|outcome| match outcome {
@@ -60,14 +60,15 @@ impl Database {
                     found.for_each(|(request, _)| locked.add(request));
                     outcomes.extend(stored);
                 }
-                Err(Failure::Contended(_) | Failure::Refused(_)) if part.len() > 1 => {
+                Err(Failure::Duplicate(_)) if retries == Retries::Unexpected => parts.push((part, Retries::Expected)),
+                Err(Failure::Contended(_) | Failure::Duplicate(_) | Failure::Refused(_)) if part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([second, first]);
+                    parts.extend([(second, retries), (first, retries)]);
                 }
                 Ok(Err(error)) | Err(Failure::Refused(error)) => {
                     outcomes.extend(error.for_each(part.len()).map(|error| Outcome::Done(Err(error.into()))));
                 }
-                Err(Failure::Contended(_)) => {
+                Err(Failure::Contended(_) | Failure::Duplicate(_)) => {
                     part.iter().for_each(|request| locked.add(request));
                     outcomes.extend(part.iter().map(|_| Outcome::Locked));
                 }
@@ -110,6 +111,7 @@ struct Batch<'a> {
     /// What an earlier part found locked.
     locked: &'a Ties,
     locks: Locks,
+    retries: Retries,
 }
 
 impl Work for Batch<'_> {
@@ -120,18 +122,25 @@ impl Work for Batch<'_> {
         let mut behind = self.locked.clone();
         let free: Vec<_> = self.requests.iter().filter(|request| !behind.hold_back(request)).collect();
         let pairs: Vec<_> = free.iter().map(|request| Pair::of(request)).collect::<HashSet<_>>().into_iter().collect();
-        let ids = free.iter().flat_map(|request| {
-            let ids = request.texts.iter().filter_map(|text| text.client_id.as_deref());
-            ids.map(|id| (request.sender.0, id))
-        });
-        let ids: Vec<_> = ids.collect::<HashSet<_>>().into_iter().collect();
         if pairs.is_empty() {
             return Ok(Ok(self.requests.iter().map(|_| Outcome::Locked).collect()));
         }
 
-        let mut loaded = known::load(connection, &ids, &pairs, self.locks, self.database).await?;
-        let mut plan = Plan::default();
+        let named = free.iter().filter_map(|request| Some((Pair::of(request), request.thread?)));
+        self.database.chats.doubt(named);
+        let mut loaded = known::load(connection, &pairs, self.locks, self.database).await?;
         loaded.locked.iter().for_each(|&pair| behind.add_conversation(pair));
+        // What was stored before is answered as it was then, whatever has changed since.
+        let refused = |request: &&NewTexts| !behind.hold(request) && loaded.known.refuses(request);
+        if self.retries == Retries::Expected || free.iter().any(|request| refused(request)) {
+            let ids = free.iter().flat_map(|request| {
+                let ids = request.texts.iter().filter_map(|text| text.client_id.as_deref());
+                ids.map(|id| (request.sender.0, id))
+            });
+            let ids: Vec<_> = ids.collect::<HashSet<_>>().into_iter().collect();
+            known::earlier(connection, &ids, &mut loaded.known, &self.database.meter).await?;
+        }
+        let mut plan = Plan::default();
         let outcomes = self.requests.iter().map(|request| {
             if behind.hold_back(request) {
                 return Outcome::Locked;

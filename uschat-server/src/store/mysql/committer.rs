@@ -1,20 +1,30 @@
-//! Groups the texts that wait into commits, and keeps a locked conversation from holding up the others.
+//! Groups the texts that wait into commits.
 //!
-//! One task takes whatever waits and commits it together, going on without conversations that another transaction has
-//! locked; those are left to [`Lanes`]. At most one transaction a conversation is open here at any time.
+//! One task decides what is stored next and together with what ([`Line`]); each transaction is a task of its own.
 
-use std::{collections::VecDeque, future::Future, num::NonZeroUsize};
+use std::{future::Future, num::NonZeroUsize, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinError, JoinSet},
+};
 use tokio_util::task::TaskTracker;
 
-use super::{batch::Outcome, database::Database, known::Locks, lanes::Lanes};
+use super::{
+    batch::Outcome,
+    database::Database,
+    known::Locks,
+    line::{BATCHES, Line},
+};
 use crate::store::{
     NewTexts, Place, Receipt, StoreError,
     pauses::Pauses,
     plan::Pair,
-    queue::{self, Queue, Waiting},
+    queue::{self, PLACES, Queue, Waiting},
 };
+
+/// Pause of a lane that was not successful, in addition to the time it waited for the lock.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Hands texts to the task that commits them.
 #[derive(Debug)]
@@ -28,8 +38,8 @@ impl Committer {
     pub(super) fn start(database: Database, max_batch: NonZeroUsize) -> Self {
         let (queue, waiting) = Queue::new("mysql", database.deadline);
         let task = TaskTracker::new();
-        let lanes = Lanes::default();
-        task.spawn(Committing { database, max_batch: max_batch.get(), ready: VecDeque::new(), lanes }.run(waiting));
+        let (line, transactions) = (Line::default(), JoinSet::new());
+        task.spawn(Committing { database, max_batch: max_batch.get(), line, transactions }.run(waiting));
         task.close();
         Self { queue, task }
     }
@@ -52,70 +62,94 @@ impl Committer {
 struct Committing {
     database: Database,
     max_batch: usize,
-    /// What the next batches take, in order.
-    ready: VecDeque<Waiting>,
-    lanes: Lanes,
+    line: Line,
+    transactions: JoinSet<Undone>,
 }
 
 impl Committing {
     async fn run(mut self, mut handed_over: mpsc::Receiver<Waiting>) {
-        let mut open = true;
+        let mut is_open = true;
         let mut outage: Option<Pauses> = None;
-        while open || !self.ready.is_empty() || !self.lanes.are_idle() {
-            self.lanes.serve(&self.database, self.max_batch);
+        while is_open || !self.line.is_empty() {
+            // What is away is asked for by one.
+            self.open(if outage.is_some() { 1 } else { BATCHES });
             let mut received = Vec::new();
-            let room = self.max_batch.saturating_sub(self.ready.len());
             tokio::select! {
                 biased;
-                Some(ended) = self.lanes.running.join_next_with_id() => {
-                    let free = self.lanes.ended(ended);
-                    self.make_ready(free);
+                Some(ended) = self.transactions.join_next_with_id() => match self.ended(ended) {
+                    Ended::Lane => {}
+                    Ended::Batch => outage = None,
+                    // Bounded by the deadlines of the requests.
+                    Ended::Unreached => _ = outage.get_or_insert_with(Pauses::endless).pause().await,
+                },
+                count = handed_over.recv_many(&mut received, PLACES), if is_open => is_open = count > 0,
+            }
+            self.line.add(received);
+        }
+    }
+
+    /// Opens as many transactions as there can be, up to so many batches.
+    fn open(&mut self, batches: usize) {
+        while let Some(lane) = self.line.next_lane(self.max_batch) {
+            let stored = store(self.database.clone(), lane.requests, Locks::Wait);
+            let transaction = self.transactions.spawn(async move {
+                let undone = stored.await;
+                if !undone.is_nothing() {
+                    tokio::time::sleep(RETRY).await;
                 }
-                count = handed_over.recv_many(&mut received, room), if open && room > 0 => open = count > 0,
-                () = std::future::ready(()), if !self.ready.is_empty() => {}
-            }
-            self.make_ready(received);
-            let batch = self.next_batch();
-            if batch.is_empty() {
-                continue;
-            }
-
-            let Undone { locked, unreached } = store(&self.database, batch, Locks::Skip).await;
-            self.lanes.add(locked);
-            if unreached.is_empty() {
-                outage = None;
-                continue;
-            }
-            self.make_ready(unreached);
-            // Bounded by the deadlines of the requests.
-            outage.get_or_insert_with(Pauses::endless).pause().await;
+                undone
+            });
+            self.line.opened_lane(transaction.id(), lane.ties);
+        }
+        while let Some(batch) = self.line.next_batch(batches, self.max_batch) {
+            let transaction = self.transactions.spawn(store(self.database.clone(), batch.requests, Locks::Skip));
+            self.line.opened_batch(transaction.id(), batch.ties);
         }
     }
 
-    fn make_ready(&mut self, waiting: Vec<Waiting>) {
-        waiting.into_iter().for_each(|waiting| queue::put_in_order(&mut self.ready, waiting));
-    }
-
-    fn next_batch(&mut self) -> Vec<Waiting> {
-        let mut batch = Vec::new();
-        while batch.len() < self.max_batch
-            && let Some(waiting) = self.ready.pop_front()
-        {
-            batch.extend(self.lanes.line_up(waiting));
+    /// Puts back what a transaction could not store.
+    fn ended(&mut self, ended: Result<(Id, Undone), JoinError>) -> Ended {
+        let (transaction, Undone { locked, unreached }) = match ended {
+            Ok(ended) => ended,
+            // Who asked has been told by the drop of the answers.
+            Err(error) => (error.id(), Undone::default()),
+        };
+        let is_lane = self.line.ended(transaction);
+        let was_reached = unreached.is_empty();
+        self.line.add_locked(locked);
+        if is_lane {
+            self.line.add_locked(unreached);
+            return Ended::Lane;
         }
-        batch
+        self.line.add(unreached);
+        if was_reached { Ended::Batch } else { Ended::Unreached }
     }
 }
 
-/// What is left of a batch, in order.
-pub(super) struct Undone {
-    pub(super) locked: Vec<Waiting>,
-    pub(super) unreached: Vec<Waiting>,
+/// How a transaction ended.
+enum Ended {
+    Lane,
+    Batch,
+    /// It did not reach the database.
+    Unreached,
+}
+
+/// What a transaction could not store, in order.
+#[derive(Debug, Default)]
+struct Undone {
+    locked: Vec<Waiting>,
+    unreached: Vec<Waiting>,
+}
+
+impl Undone {
+    fn is_nothing(&self) -> bool {
+        self.locked.is_empty() && self.unreached.is_empty()
+    }
 }
 
 /// Answers what is done, and what has waited for too long together with everything behind it in its conversation.
-pub(super) async fn store(database: &Database, batch: Vec<Waiting>, locks: Locks) -> Undone {
-    let mut undone = Undone { locked: Vec::new(), unreached: Vec::new() };
+async fn store(database: Database, batch: Vec<Waiting>, locks: Locks) -> Undone {
+    let mut undone = Undone::default();
     let batch = queue::without_broken(give_up_late(batch));
     if batch.is_empty() {
         return undone;

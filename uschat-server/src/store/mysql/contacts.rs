@@ -137,7 +137,7 @@ impl Work for Approve<'_> {
             sqlx::query(statement).bind(user.0).bind(friend.0).bind(remark).execute(&mut *connection).await?;
         }
 
-        let mut known = known::load(connection, &[], &[Pair::new(approver, applicant)], Locks::Wait, database).await?;
+        let mut known = known::load(connection, &[Pair::new(approver, applicant)], Locks::Wait, database).await?;
         let mut plan = Plan::default();
         let introduction: String = application.try_get("descs")?;
         let now = chrono::Utc::now().timestamp_millis();

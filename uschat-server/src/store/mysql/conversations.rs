@@ -180,7 +180,7 @@ impl Work for OpenPrivate<'_> {
         let pair = Pair::new(uid, friend);
         // From here on nobody else opens a conversation of the two.
         known::lock_friends(connection, pair).await?;
-        let mut loaded = known::load(connection, &[], &[pair], Locks::Wait, database).await?;
+        let mut loaded = known::load(connection, &[pair], Locks::Wait, database).await?;
         let mut plan = Plan::default();
         let Some(thread) = loaded.known.plan_private(uid, friend, &mut plan) else {
             return Ok(Err(OpenThreadError::NotFriends));

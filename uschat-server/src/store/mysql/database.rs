@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     ops::{Deref, DerefMut},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,7 +15,10 @@ use sqlx::{
 use tokio::time::{Instant, timeout};
 use uschat_pool::{Lease, Pool, sql::SqlManager};
 
-use super::failure::{Failure, classify};
+use super::{
+    chats::Chats,
+    failure::{Failure, classify},
+};
 use crate::store::{StoreError, meter::Meter, pauses::Pauses};
 
 pub(super) type Connections = Pool<SqlManager<MySql>>;
@@ -32,6 +36,7 @@ pub(super) struct Database {
     pub(super) skip_locked: &'static str,
     /// Most bytes of texts in one transaction.
     pub(super) max_bytes: usize,
+    pub(super) chats: Arc<Chats>,
     /// Of the transactions that store texts.
     pub(super) meter: Meter,
 }

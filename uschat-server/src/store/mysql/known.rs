@@ -5,14 +5,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::{AssertSqlSafe, MySql, MySqlConnection, QueryBuilder};
+use sqlx::{AssertSqlSafe, MySql, MySqlConnection, QueryBuilder, mysql::MySqlRow};
 use uschat_proto::chat::{ThreadId, UserId};
 
 use super::{
     conversations::stored_text,
     database::{Database, int, uid},
 };
-use crate::store::plan::{Head, Known, Pair, Row as Text};
+use crate::store::{
+    meter::Meter,
+    plan::{Head, Known, Pair, Row as Text},
+};
 
 /// What to do about a row that another transaction has locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +24,13 @@ pub(super) enum Locks {
     Skip,
     /// Wait for it, up to the server's lock time-out.
     Wait,
+}
+
+impl Locks {
+    /// What follows `FOR UPDATE`.
+    fn clause(self, database: &Database) -> &'static str {
+        if self == Self::Skip { database.skip_locked } else { "" }
+    }
 }
 
 /// What is known about a batch, apart from the pairs whose conversation another transaction has locked.
@@ -42,6 +52,14 @@ const EARLIER: &str = "SELECT message_id, thread_id, seq, sender_id, recv_id, cl
 const HEADS: &str = "SELECT h.thread_id, h.seq,
     EXISTS (SELECT 1 FROM chat_message m WHERE m.thread_id = h.thread_id AND m.seq IS NULL) AS unnumbered
     FROM thread_head h FORCE INDEX (PRIMARY) WHERE h.thread_id IN ";
+/// Of conversations whose pair is known: the same, the pair, and who of the two has the other as a friend.
+const STANDING: &str = "SELECT h.thread_id, h.seq,
+    EXISTS (SELECT 1 FROM chat_message m WHERE m.thread_id = h.thread_id AND m.seq IS NULL) AS unnumbered,
+    p.user1_id, p.user2_id,
+    EXISTS (SELECT 1 FROM friend f WHERE f.self_id = p.user1_id AND f.friend_id = p.user2_id) AS first_has_second,
+    EXISTS (SELECT 1 FROM friend f WHERE f.self_id = p.user2_id AND f.friend_id = p.user1_id) AS second_has_first
+    FROM thread_head h FORCE INDEX (PRIMARY) STRAIGHT_JOIN private_chat p ON p.thread_id = h.thread_id
+    WHERE h.thread_id IN ";
 const KNOWN_HEADS: &str = "SELECT thread_id FROM thread_head WHERE thread_id IN ";
 /// For a conversation that has none, behind the numbers that are there, should it ever have got lost.
 pub(super) const NEW_HEAD: &str = "INSERT INTO thread_head (thread_id, seq, last_key)
@@ -65,32 +83,38 @@ pub(super) const LOOK_UPS: &[(&str, &str)] = &[
     (FRIENDS, "((?, ?), (?, ?)) ORDER BY self_id, friend_id FOR UPDATE"),
     (EARLIER, "((?, ?), (?, ?))"),
     (HEADS, "(?, ?) ORDER BY h.thread_id FOR UPDATE"),
+    (STANDING, "(?, ?) ORDER BY h.thread_id FOR UPDATE"),
     (KNOWN_HEADS, "(?, ?)"),
     (NUMBER, ""),
     (SET_HEAD, ""),
     (SET_TAKEN_OVER, ""),
 ];
 
-/// Locks the conversations of these pairs (each named once), ascending, and reads what decides about texts with these
-/// client ids between them. A pair of friends without a conversation is locked by its rows of `friend`.
+/// Locks the conversations of these pairs (each named once), ascending, and reads what decides about texts between
+/// them, but for those stored before. A pair of friends without a conversation is locked by its rows of `friend`.
 pub(super) async fn load(
     connection: &mut MySqlConnection,
-    ids: &[(i32, &str)],
     pairs: &[Pair],
     locks: Locks,
     database: &Database,
 ) -> Result<Loaded, sqlx::Error> {
-    // The pairs' conversations, friendships and earlier texts.
-    database.meter.sent(2 + u64::from(!ids.is_empty()));
+    let mut loaded = Loaded::default();
+    // Provisional keys are negative, so that they cannot be taken for stored ones.
+    (loaded.known.last_key, loaded.known.last_thread) = (i64::MIN, i64::MIN);
+    let pairs = settle_known(connection, pairs, &mut loaded.known, locks, database).await?;
+    if pairs.is_empty() {
+        return Ok(loaded);
+    }
+
+    // The pairs' conversations and friendships.
+    database.meter.sent(2);
     let both_orders: Vec<_> = pairs.iter().flat_map(|pair| [(pair.0, pair.1), (pair.1, pair.0)]).collect();
     let threads = private_chats(connection, &both_orders).await?;
     let ids_of_threads: Vec<i64> = threads.iter().map(|&(thread, _)| thread).collect();
     let numbers = lock_heads(connection, &ids_of_threads, locks, database).await?;
 
-    // Provisional keys are negative, so that they cannot be taken for stored ones.
-    let mut loaded = Loaded::default();
-    (loaded.known.last_key, loaded.known.last_thread) = (i64::MIN, i64::MIN);
     for &(thread, pair) in &threads {
+        database.chats.add(pair, thread);
         match numbers.get(&thread) {
             Some(&seq) => loaded.known.heads.entry(pair).or_default().push(Head { thread: ThreadId(thread), seq }),
             None => {
@@ -98,11 +122,57 @@ pub(super) async fn load(
             }
         }
     }
-    loaded.known.friends = friends(connection, &both_orders, "").await?.into_iter().collect();
+    let friends = friends(connection, &both_orders, "").await?;
+    loaded.known.friends.extend(friends.iter().copied());
     let opened: HashSet<Pair> = threads.iter().map(|&(_, pair)| pair).collect();
-    lock_openings(connection, &mut loaded, &opened, locks, database).await?;
-    earlier(connection, ids, &mut loaded.known).await?;
+    let new = friends.into_iter().filter(|&(one, other)| !opened.contains(&Pair::new(one, other)));
+    lock_openings(connection, &mut loaded, &new.collect::<Vec<_>>(), locks, database).await?;
     Ok(loaded)
+}
+
+/// Locks what it can of the conversations that are known, and returns the pairs of which that does not tell all.
+async fn settle_known(
+    connection: &mut MySqlConnection,
+    pairs: &[Pair],
+    known: &mut Known,
+    locks: Locks,
+    database: &Database,
+) -> Result<Vec<Pair>, sqlx::Error> {
+    let (chats, mut others) = database.chats.of(pairs);
+    let mut threads: Vec<_> = chats.iter().flat_map(|(_, threads)| threads).copied().collect();
+    if threads.is_empty() {
+        return Ok(others);
+    }
+    threads.sort_unstable();
+    database.meter.sent(1);
+    let lock = format!(" ORDER BY h.thread_id FOR UPDATE{}", locks.clause(database));
+    let rows = list(STANDING, &threads, &lock).build().fetch_all(&mut *connection).await?;
+    let standings = rows.iter().map(|row| chat(row).map(|(thread, users)| (thread, (row, users))));
+    let standings: HashMap<_, _> = standings.collect::<Result<_, _>>()?;
+    for (pair, threads) in chats {
+        let rows = threads.iter().map(|thread| standings.get(thread)).collect::<Option<Vec<_>>>();
+        let rows = rows.filter(|rows| rows.iter().all(|(_, users)| *users == pair));
+        let Some(rows) = rows else {
+            // It is locked, or not what it was.
+            database.chats.forget(pair);
+            others.push(pair);
+            continue;
+        };
+        let mut heads = Vec::with_capacity(rows.len());
+        for (&(row, _), &thread) in rows.into_iter().zip(&threads) {
+            let (one, other) = (uid(row, "user1_id")?, uid(row, "user2_id")?);
+            known.friends.extend((int(row, "first_has_second")? != 0).then_some((one, other)));
+            known.friends.extend((int(row, "second_has_first")? != 0).then_some((other, one)));
+            let mut seq = int(row, "seq")?;
+            if int(row, "unnumbered")? != 0 {
+                database.meter.sent(2);
+                seq = number(connection, thread, seq, i64::MAX, Counts::Undelivered).await?.0;
+            }
+            heads.push(Head { thread: ThreadId(thread), seq });
+        }
+        known.heads.insert(pair, heads);
+    }
+    Ok(others)
 }
 
 async fn private_chats(
@@ -110,8 +180,12 @@ async fn private_chats(
     both_orders: &[(UserId, UserId)],
 ) -> Result<Vec<(i64, Pair)>, sqlx::Error> {
     let rows = select(PRIVATE_CHATS, both_orders, " ORDER BY thread_id").build().fetch_all(connection).await?;
-    let chat = |row| Ok((int(row, "thread_id")?, Pair::new(uid(row, "user1_id")?, uid(row, "user2_id")?)));
     rows.iter().map(chat).collect()
+}
+
+/// A conversation and its pair.
+fn chat(row: &MySqlRow) -> Result<(i64, Pair), sqlx::Error> {
+    Ok((int(row, "thread_id")?, Pair::new(uid(row, "user1_id")?, uid(row, "user2_id")?)))
 }
 
 async fn friends(
@@ -133,19 +207,16 @@ pub(super) async fn lock_friends(connection: &mut MySqlConnection, pair: Pair) -
 async fn lock_openings(
     connection: &mut MySqlConnection,
     loaded: &mut Loaded,
-    opened: &HashSet<Pair>,
+    new: &[(UserId, UserId)],
     locks: Locks,
     database: &Database,
 ) -> Result<(), sqlx::Error> {
-    let is_new = |&(one, other): &(UserId, UserId)| !opened.contains(&Pair::new(one, other));
-    let new: Vec<_> = loaded.known.friends.iter().copied().filter(is_new).collect();
     if new.is_empty() {
         return Ok(());
     }
     database.meter.sent(2);
-    let skip = if locks == Locks::Skip { database.skip_locked } else { "" };
-    let lock = format!(" ORDER BY self_id, friend_id FOR UPDATE{skip}");
-    let mine: HashSet<_> = friends(connection, &new, &lock).await?.into_iter().collect();
+    let lock = format!(" ORDER BY self_id, friend_id FOR UPDATE{}", locks.clause(database));
+    let mine: HashSet<_> = friends(connection, new, &lock).await?.into_iter().collect();
     let not_mine = new.iter().filter(|friends| !mine.contains(friends));
     loaded.locked.extend(not_mine.map(|&(one, other)| Pair::new(one, other)));
     // Whoever had the lock before may have opened it meanwhile; then this pair's turn comes with the next attempt.
@@ -165,9 +236,8 @@ pub(super) async fn lock_heads(
     if threads.is_empty() {
         return Ok(HashMap::new());
     }
-    let skip = if locks == Locks::Skip { database.skip_locked } else { "" };
     database.meter.sent(1);
-    let mut heads = heads(connection, threads, skip).await?;
+    let mut heads = heads(connection, threads, locks.clause(database)).await?;
     let mut new = Vec::new();
     let missing: Vec<i64> = threads.iter().copied().filter(|thread| !heads.contains_key(thread)).collect();
     if !missing.is_empty() {
@@ -233,10 +303,17 @@ pub(super) async fn number(
     Ok((last, numbered))
 }
 
-async fn earlier(connection: &mut MySqlConnection, ids: &[(i32, &str)], known: &mut Known) -> Result<(), sqlx::Error> {
+/// Reads the texts that these users stored with these client ids (each named once).
+pub(super) async fn earlier(
+    connection: &mut MySqlConnection,
+    ids: &[(i32, &str)],
+    known: &mut Known,
+    meter: &Meter,
+) -> Result<(), sqlx::Error> {
     if ids.is_empty() {
         return Ok(());
     }
+    meter.sent(1);
     let mut query = QueryBuilder::new(EARLIER);
     query.push_tuples(padded(ids), |mut row, (sender, id)| {
         row.push_bind(sender).push_bind(id.as_bytes());

@@ -31,6 +31,7 @@
 
 mod accounts;
 mod batch;
+mod chats;
 mod committer;
 mod contacts;
 mod conversations;
@@ -38,7 +39,7 @@ mod database;
 mod durability;
 mod failure;
 mod known;
-mod lanes;
+mod line;
 mod open;
 mod progress;
 mod schema;
@@ -90,7 +91,7 @@ pub struct MysqlStore {
 /// Limits of a [`MysqlStore`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MysqlOptions {
-    /// Most connections for everything but texts, for which there are nine more. Default 8, from 1 to 4,096.
+    /// Most connections for everything but texts, for which there are ten more. Default 8, from 1 to 4,096.
     pub connections: usize,
     /// How long a caller waits for a connection that others use. Default 2 s, up to a day.
     pub wait: Duration,

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, error::Error, io, str::FromStr, time::Duration};
+use std::{collections::HashMap, error::Error, io, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, Row,
@@ -10,7 +10,7 @@ use uschat_pool::{ConfigError, Pool, PoolConfig, sql::SqlManager};
 use super::{
     MysqlOptions,
     database::Database,
-    lanes::LANES,
+    line::{BATCHES, LANES},
     schema::{self, Catalog, VERSIONS},
     server::Server,
     takeover,
@@ -136,10 +136,11 @@ pub(super) async fn open(url: &str, options: &MysqlOptions) -> Result<Database, 
     };
     Ok(Database {
         shared: Pool::new("mysql", manager(), pool)?,
-        committing: Pool::new("mysql texts", manager(), pool_config(options, LANES + 1))?,
+        committing: Pool::new("mysql texts", manager(), pool_config(options, BATCHES + LANES))?,
         deadline: options.deadline,
         skip_locked: server.skip_locked(),
         max_bytes: server.max_bytes(),
+        chats: Arc::default(),
         meter: Meter::new("mysql"),
     })
 }

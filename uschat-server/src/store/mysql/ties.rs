@@ -1,25 +1,27 @@
-use std::collections::HashSet;
+use foldhash::HashSet;
+use uschat_proto::chat::UserId;
 
-use crate::store::{Chain, NewTexts, plan::Pair};
+use crate::store::{NewTexts, plan::Pair};
 
-/// Conversations and chains of which something has to wait. Whatever comes behind it there waits too, so that numbers are
-/// given in the order of the calls and nothing is stored without what was said before it.
+/// Conversations and senders of whom something has to wait. Whatever comes behind it there waits too, so that numbers are
+/// given in the order of the calls, a client id belongs to the first who used it, and nothing is stored without what was said
+/// before it: a chain has one sender.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ties {
     conversations: HashSet<Pair>,
-    chains: HashSet<Chain>,
+    senders: HashSet<UserId>,
 }
 
 impl Ties {
     /// Whether the request comes behind something that waits.
     pub(super) fn hold(&self, request: &NewTexts) -> bool {
-        self.conversations.contains(&Pair::of(request)) || self.chains.contains(&request.chain)
+        self.conversations.contains(&Pair::of(request)) || self.senders.contains(&request.sender)
     }
 
     /// The request waits.
     pub(super) fn add(&mut self, request: &NewTexts) {
         self.conversations.insert(Pair::of(request));
-        self.chains.insert(request.chain.clone());
+        self.senders.insert(request.sender);
     }
 
     /// Whether the request comes behind something that waits, in which case it waits as well.
@@ -34,10 +36,5 @@ impl Ties {
     /// A conversation waits.
     pub(super) fn add_conversation(&mut self, pair: Pair) {
         self.conversations.insert(pair);
-    }
-
-    pub(super) fn extend(&mut self, other: &Self) {
-        self.conversations.extend(&other.conversations);
-        self.chains.extend(other.chains.iter().cloned());
     }
 }

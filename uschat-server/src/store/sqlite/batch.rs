@@ -12,7 +12,7 @@ use super::{
 use crate::store::{
     CommitBatch, NewTexts, StoreError, StoredTexts, SubmitError,
     meter::Meter,
-    plan::{Head, Known, Pair, Plan, Row as Text},
+    plan::{Head, Known, Pair, Plan, Retries, Row as Text},
 };
 
 // CROSS JOIN keeps the list on the outside, so that every entry is one look-up in an index.
@@ -91,13 +91,6 @@ impl CommitBatch for Database {
     }
 }
 
-/// Whether texts are expected that were stored before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Retries {
-    Unexpected,
-    Expected,
-}
-
 /// Why a transaction was rolled back.
 enum Undone {
     /// There are texts that were stored before, which was not expected.
@@ -112,8 +105,6 @@ impl From<StoreError> for Undone {
 }
 
 impl Database {
-    /// Nearly every text is new, and that one is not shows when it is inserted: only then is looked for what was stored
-    /// before.
     async fn commit_part(&self, batch: &[&NewTexts]) -> Result<Vec<Result<StoredTexts, SubmitError>>, StoreError> {
         let mut attempt = self.attempt(batch, Retries::Unexpected).await;
         if matches!(attempt, Err(Undone::Retries)) {

@@ -10,6 +10,8 @@ mod memory;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "mysql")]
+mod mysql_between_transactions;
+#[cfg(feature = "mysql")]
 mod mysql_chains;
 #[cfg(feature = "mysql")]
 mod mysql_faults;

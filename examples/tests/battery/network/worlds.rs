@@ -29,6 +29,8 @@ const SLOW: [(&str, Fault); 3] = [
 ];
 /// From the end of a fault until everybody is acknowledged again.
 const RECOVERED: Duration = Duration::from_secs(5);
+/// Most transactions of one server that store texts at a time.
+const TRANSACTIONS: u64 = 10;
 
 /// N2 with a client that tries again: whatever byte the connection ends after, a text is acknowledged exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,10 +133,11 @@ mod real_server {
             world.recovered(name, Instant::now(), RECOVERED, &[]).await;
         }
         world.finish().await;
-        // The members have gone, so there is less than before, not only no more.
+        // The members have gone, so there is less than before, not only no more; but each transaction that stores texts may have
+        // got a connection that it had not yet.
         for (after, before) in usage().zip(before) {
             println!("{before:?}, then {after:?}");
-            assert!(after.open_files <= before.open_files && after.threads <= before.threads);
+            assert!(after.open_files <= before.open_files + TRANSACTIONS && after.threads <= before.threads);
         }
         installation.assert_no_panic();
     }

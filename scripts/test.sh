@@ -48,7 +48,7 @@ step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --all-features -- -D warnings
 RUSTDOCFLAGS="-D warnings" step "documentation" cargo doc --workspace --no-deps --all-features
 step "features" scripts/features.sh
-# The two that the README starts with; the single servers are the same code.
+# The two that the README starts with: each binary is optimised as a whole, and the single servers are the same code.
 step "binaries" cargo build --release --bin topology --bin client
 # The path of every test that starts a server of another project has this word.
 skips=()

@@ -31,6 +31,8 @@ pub(super) struct Line {
     waiting: VecDeque<Waiting>,
     /// Conversations that were found locked and that no lane serves, the longest waiting first.
     locked: VecDeque<Pair>,
+    /// Nothing that waits can be stored before a transaction has ended: it need not be looked through for every newcomer.
+    is_exhausted: bool,
     /// What each open transaction stores.
     batches: HashMap<Id, Ties>,
     lanes: HashMap<Id, Ties>,
@@ -51,7 +53,10 @@ impl Line {
 
     /// Takes requests that were handed over, or that a transaction could not store.
     pub(super) fn add(&mut self, requests: impl IntoIterator<Item = Waiting>) {
-        requests.into_iter().for_each(|waiting| put_in_order(&mut self.waiting, waiting));
+        for waiting in requests {
+            self.is_exhausted &= self.is_at_hand(&waiting.texts);
+            put_in_order(&mut self.waiting, waiting);
+        }
     }
 
     /// Takes requests of conversations that are locked, which are served in lanes from now on.
@@ -77,6 +82,7 @@ impl Line {
 
     /// Returns whether it was a lane. What it could not store is to be added again.
     pub(super) fn ended(&mut self, transaction: Id) -> bool {
+        self.is_exhausted = false;
         self.batches.remove(&transaction);
         self.lanes.remove(&transaction).is_some()
     }
@@ -84,19 +90,22 @@ impl Line {
     /// What one more transaction can store, at most `most` requests; nothing if `batches` are open already. If much waits and
     /// it is the only one, half is left for another.
     pub(super) fn next_batch(&mut self, batches: usize, most: usize) -> Option<Taken> {
-        if self.batches.len() >= batches {
+        if self.is_exhausted || self.batches.len() >= batches {
             return None;
         }
         let is_alone = self.batches.is_empty() && batches > 1;
         let waiting = self.waiting.len();
         let enough = if is_alone && waiting >= WORTH_HALVING { waiting / 2 } else { most };
-        self.take(most, |request, taken| taken.requests.len() < enough || taken.ties.hold(request))
+        let taken = self.take(most, |request, taken| taken.requests.len() < enough || taken.ties.hold(request));
+        self.is_exhausted = taken.is_none();
+        taken
     }
 
     /// What a lane can store of the conversation that has been locked for longest, if one is free.
     pub(super) fn next_lane(&mut self, most: usize) -> Option<Taken> {
         while self.lanes.len() < LANES {
             let pair = self.locked.pop_front()?;
+            self.is_exhausted = false;
             let taken = self.take(most, |request, _| Pair::of(request) == pair);
             if taken.is_some() {
                 return taken;
@@ -235,6 +244,24 @@ mod tests {
         line.opened_batch(transaction(), ties);
         assert_eq!(contents(&line.next_batch(BATCHES, 4).unwrap().requests), ["other"], "the rest comes behind");
         assert_eq!(contents(&line.waiting), ["4"]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_looked_through_again_when_somebody_else_comes() {
+        let (mut users, mut line) = (Users::new(), Line::default());
+        line.add([users.say(1, 2, "under way")]);
+        let (batch, _at_hand) = line.batch().unwrap();
+        line.add([users.say(1, 3, "behind it")]);
+        assert!(line.batch().is_none() && line.is_exhausted);
+        line.add([users.say(1, 2, "too")]);
+        assert!(line.is_exhausted, "one more changes nothing");
+        line.add([users.say(3, 1, "behind what is behind it")]);
+        assert!(!line.is_exhausted && line.batch().is_none());
+        line.add([users.say(4, 5, "free"), users.say(2, 1, "an answer")]);
+        assert_eq!(contents(&line.batch().unwrap().1), ["free"]);
+        line.ended(batch);
+        let freed = line.batch().unwrap().1;
+        assert_eq!(contents(&freed), ["behind it", "too", "behind what is behind it", "an answer"]);
     }
 
     #[tokio::test]
